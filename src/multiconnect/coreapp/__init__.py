@@ -1,0 +1,1 @@
+"""The process that owns slots: intake, log, dispatch."""

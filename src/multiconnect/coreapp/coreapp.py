@@ -1,0 +1,268 @@
+"""A CoreApp: follows what it owns, accepts, commits, dispatches. The same object runs as a process
+of its own and inside an `Engine`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from multiconnect.clock import Clock
+from multiconnect.coreapp.committer import Committer
+from multiconnect.coreapp.dispatcher import Dispatcher
+from multiconnect.coreapp.endpoint import Endpoint
+from multiconnect.coreapp.group import Submitted
+from multiconnect.coreapp.inbound import InboundSink
+from multiconnect.coreapp.lease import Lease
+from multiconnect.coreapp.local_link import LocalLink
+from multiconnect.coreapp.pacing import Pacing
+from multiconnect.coreapp.slot_work import SlotWork
+from multiconnect.dataplane.wire import events_frame
+from multiconnect.errors import StoreUnavailable
+from multiconnect.limits import INTAKE_BYTES_MAX
+from multiconnect.model.cluster import Beat, NodeState, Slot, Snapshot
+from multiconnect.model.message import Event, Stream
+from multiconnect.model.timers import Timers
+from multiconnect.store.port import ControlStore, LogStore
+from multiconnect.upstream.port import Upstream
+
+_log = logging.getLogger("multiconnect.coreapp")
+
+#: How often the snapshot is read again although nothing seemed to change.
+_REREAD_S = 1.0
+_GARBAGE_S = 60.0
+
+
+class CoreApp:
+    """Owns slots under one incarnation, from `start` to `stop`."""
+
+    def __init__(
+        self,
+        incarnation: str,
+        control: ControlStore,
+        log: LogStore,
+        upstream: Upstream,
+        timers: Timers,
+        clock: Clock,
+        pacing: Pacing | None = None,
+        *,
+        in_doubt_resend: bool = True,
+    ) -> None:
+        self.incarnation = incarnation
+        self._control = control
+        self._log = log
+        self._upstream = upstream
+        self._timers = timers
+        self._clock = clock
+        self._pacing = pacing or Pacing(None, pair_rate=False)
+        self._lease = Lease(timers)
+        self._committer = Committer(log, clock, self._publish, self._fenced)
+        inbound = InboundSink(log, clock, self._work_of, self._publish)
+        self._dispatcher = Dispatcher(
+            log, {Stream.OUTBOUND: upstream, Stream.INBOUND: inbound}, self._lease, clock,
+            self._pacing, self._committer.kick, in_doubt_resend=in_doubt_resend,
+        )
+        self._committer.dispatcher = self._dispatcher
+        self._endpoints: set[Endpoint] = set()
+        self._local: list[LocalLink] = []
+        self._paused = False
+        self._cluster = 0
+        self._beats = 0
+        self._tasks: list[asyncio.Task[None]] = []
+        #: Set when this incarnation was declared dead: it must end.
+        self.declared_dead = asyncio.Event()
+
+    # --- life --------------------------------------------------------------------------------
+    async def start(self) -> None:
+        """Warm up and begin to follow the map; the node row exists already."""
+        await self._upstream.start()
+        await self._renew()
+        loop = asyncio.get_running_loop()
+        self._tasks = [
+            loop.create_task(coroutine)
+            for coroutine in (
+                self._committer.run(), self._keep_renewing(), self._follow(), self._collect_garbage()
+            )
+        ]
+
+    async def stop(self) -> None:
+        """End now. Slots should have been handed over before (state LEAVING, see process.py)."""
+        self._lease.end()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._dispatcher.aclose()
+        for endpoint in list(self._endpoints):
+            endpoint.abort()
+        await self._upstream.aclose()
+        await self._log.aclose()
+
+    async def settle(self) -> None:
+        """Wait until nothing is in flight and everything known is written (before `stop`)."""
+        for work in self._dispatcher.works.values():
+            work.drain()
+        self._committer.kick()
+        while any(not work.drained for work in self._dispatcher.works.values()):
+            await asyncio.sleep(0.005)
+            self._committer.kick()
+
+    def owned_slots(self) -> list[int]:
+        """Return the slots that are open here."""
+        return sorted(self._dispatcher.works)
+
+    # --- intake ------------------------------------------------------------------------------
+    def submit(self, batch: Submitted) -> None:
+        """Take a batch from a router; it is answered after its commit."""
+        self._committer.submit(batch)
+        if self._committer.queued_bytes > INTAKE_BYTES_MAX and not self._paused:
+            self._paused = True
+            for endpoint in self._endpoints:
+                endpoint.pause()
+            asyncio.get_running_loop().create_task(self._resume_reading())
+
+    async def _resume_reading(self) -> None:
+        while self._committer.queued_bytes > INTAKE_BYTES_MAX // 2:
+            await asyncio.sleep(0.002)
+        self._paused = False
+        for endpoint in self._endpoints:
+            endpoint.resume()
+
+    def connected(self, endpoint: Endpoint) -> None:
+        """A router is connected."""
+        self._endpoints.add(endpoint)
+
+    def disconnected(self, endpoint: Endpoint) -> None:
+        """A router is gone."""
+        self._endpoints.discard(endpoint)
+
+    def new_endpoint(self) -> Endpoint:
+        """Return the protocol for one accepted connection."""
+        return Endpoint(self)
+
+    # --- events ------------------------------------------------------------------------------
+    def listen_locally(self, link: LocalLink) -> None:
+        """Publish events to a router in this process as well."""
+        self._local.append(link)
+
+    def _publish(self, events: list[Event]) -> None:
+        for link in self._local:
+            link.events(events)
+        listeners = [e for e in self._endpoints if e.wants_events]
+        if listeners:
+            frame = events_frame(events)
+            for endpoint in listeners:
+                endpoint.send_events(frame)
+
+    def _work_of(self, slot: int) -> SlotWork | None:
+        return self._dispatcher.works.get(slot)
+
+    # --- lease -------------------------------------------------------------------------------
+    async def _renew(self) -> None:
+        asked_at_s = self._clock.monotonic()
+        self._beats += 1
+        if await self._control.beat(Beat(self.incarnation, self._beats, self.figures())):
+            self._lease.renewed(asked_at_s)
+        else:
+            self._lease.end()
+            self.declared_dead.set()
+
+    async def _keep_renewing(self) -> None:
+        """Runs on the loop it proves alive: a loop that stands still stops renewing."""
+        while True:
+            await asyncio.sleep(self._timers.renew_s)
+            try:
+                await self._renew()
+            except StoreUnavailable as error:
+                _log.warning("renewal_failed: %s", error)
+            self._dispatcher.pump()
+
+    def figures(self) -> dict[str, int]:
+        """Return the counters shown in status and metrics."""
+        works = self._dispatcher.works.values()
+        backlog = sum(work.queues[Stream.OUTBOUND].backlog for work in works)
+        in_flight = sum(work.queues[Stream.OUTBOUND].in_flight for work in works)
+        return {
+            **self._committer.counts, **self._dispatcher.counts, "backlog": backlog,
+            "in_flight": in_flight, "slots": len(self._dispatcher.works),
+            "routers": len(self._endpoints),
+        }
+
+    # --- ownership ---------------------------------------------------------------------------
+    async def _follow(self) -> None:
+        """Act on every change of the slot rows that concerns us."""
+        while True:
+            try:
+                snapshot = await self._control.snapshot()
+                await self.adopt(snapshot)
+                await self._control.changed(self._wait_s())
+            except StoreUnavailable as error:
+                _log.warning("map_unreadable: %s", error)
+                await asyncio.sleep(0.1)
+
+    def _wait_s(self) -> float:
+        draining = any(w.queues[Stream.OUTBOUND].draining for w in self._dispatcher.works.values())
+        return 0.002 if draining else _REREAD_S
+
+    async def adopt(self, snapshot: Snapshot) -> None:
+        """Make what we own match the snapshot."""
+        self._cluster = snapshot.cluster.cluster
+        me = snapshot.node(self.incarnation)
+        if me is not None and me.state is NodeState.DEAD:
+            self._lease.end()
+            self.declared_dead.set()
+            return
+        mine = [row for row in snapshot.slots if row.owner == self.incarnation]
+        kept = {row.slot for row in mine}
+        for slot in [s for s in self._dispatcher.works if s not in kept]:
+            self._give_up(slot)
+        granted = [r for r in mine if self._committer.owned_epoch(r.slot) != r.epoch]
+        for row in granted:
+            self._committer.expect(row.slot)
+        for row in granted:
+            await self._open(row)
+        for row in mine:
+            await self._follow_drain(row)
+        self._pacing.owns(len(self._dispatcher.works))
+
+    async def _open(self, row: Slot) -> None:
+        tail = await self._committer.open_slot(row.slot, row.epoch)
+        if tail is None:
+            _log.info("grant_gone: slot %d epoch %d", row.slot, row.epoch)
+            await self._control.release(
+                row.slot, row.epoch, self.incarnation, "sealed before it was taken into use"
+            )
+            return
+        _log.info("slot_opened: slot %d epoch %d", row.slot, row.epoch)
+        self._dispatcher.open(SlotWork(tail, self._cluster))
+
+    def _give_up(self, slot: int) -> None:
+        _log.info("slot_given_up: slot %d", slot)
+        self._committer.close_slot(slot)
+        self._dispatcher.close(slot)
+
+    def _fenced(self, slot: int) -> None:
+        """A commit was refused: somebody else has the slot."""
+        self._dispatcher.close(slot)
+
+    async def _follow_drain(self, row: Slot) -> None:
+        work = self._dispatcher.works.get(row.slot)
+        if work is None or work.epoch != row.epoch:
+            return
+        draining = work.queues[Stream.OUTBOUND].draining
+        if row.drain_to is None:
+            if draining:
+                work.resume()
+                self._committer.kick()
+        elif not draining:
+            work.drain()
+            self._committer.kick()
+        if row.drain_to is not None and not row.drained and work.drained:
+            await self._control.report_drained(row.slot, row.epoch, self.incarnation)
+
+    async def _collect_garbage(self) -> None:
+        while True:
+            await asyncio.sleep(_GARBAGE_S)
+            try:
+                await self._log.collect_garbage(self._clock.wall_ms())
+            except StoreUnavailable as error:
+                _log.warning("garbage_not_collected: %s", error)

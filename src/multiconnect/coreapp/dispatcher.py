@@ -1,0 +1,315 @@
+"""Hands messages to the upstreams: a shell around the slots' queues.
+
+Order, claims and states are decided in `slot_work`; here are the calls to the upstream, the timers
+of retries, the lease check before each send (invariant 7) and the loading of stored batches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import logging
+import random
+from collections.abc import Callable, Coroutine, Sequence
+
+from multiconnect._native import records
+from multiconnect.clock import Clock
+from multiconnect.coreapp.lease import Lease
+from multiconnect.coreapp.pacing import Pacing
+from multiconnect.coreapp.queue_entry import Entry
+from multiconnect.coreapp.retry_policy import gives_up, retry_delay_s
+from multiconnect.coreapp.slot_queue import SlotQueue
+from multiconnect.coreapp.slot_work import SlotWork
+from multiconnect.errors import CorruptData, StoreUnavailable
+from multiconnect.limits import LOAD_BYTES
+from multiconnect.model.attributes import decode_attributes
+from multiconnect.model.log import SlotTail, StoredBatch
+from multiconnect.model.message import Kind, Message, Outcome, State, Stream
+from multiconnect.store.port import LogStore
+from multiconnect.upstream.port import Upstream
+
+_log = logging.getLogger("multiconnect.dispatch")
+
+#: How long to wait before reading again from a store that did not answer.
+_RELOAD_DELAY_S = 0.2
+
+
+class Dispatcher:
+    """All owned slots' messages, one upstream per stream.
+
+    `kick` is called when rows wait to be written; `in_doubt_resend` is the account's policy for
+    messages in doubt (True: resend marked as possible duplicate; False: report unknown).
+    """
+
+    def __init__(
+        self,
+        log: LogStore,
+        upstreams: dict[Stream, Upstream],
+        lease: Lease,
+        clock: Clock,
+        pacing: Pacing,
+        kick: Callable[[], None],
+        *,
+        in_doubt_resend: bool = True,
+        rng: random.Random | None = None,
+    ) -> None:
+        self._log = log
+        self._upstreams = upstreams
+        self._lease = lease
+        self._clock = clock
+        self._pacing = pacing
+        self._kick = kick
+        self._resend = in_doubt_resend
+        self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
+        self.works: dict[int, SlotWork] = {}
+        self._in_flight = dict.fromkeys(Stream, 0)
+        self._timers: list[tuple[float, int, SlotWork, Stream, Entry]] = []
+        self._timer_no = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._pump_timer: asyncio.TimerHandle | None = None
+        self._loading: set[tuple[Stream, int]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.counts = dict.fromkeys(("sent", "failed", "retried", "in_doubt", "unknown"), 0)
+
+    # --- slots coming and going --------------------------------------------------------------
+    def open(self, work: SlotWork) -> None:
+        """Begin to dispatch a slot from its first unsettled message."""
+        self.works[work.slot] = work
+        for queue in work.queues.values():
+            self._load_if_wanted(work, queue)
+
+    def reloaded(self, work: SlotWork, tail: SlotTail) -> None:
+        """The tail was read anew after "don't know": batches may be stored that we never saw."""
+        for stream, queue in work.queues.items():
+            queue.extended(tail.streams[stream].next_seq)
+            self._load_if_wanted(work, queue)
+
+    def close(self, slot: int) -> None:
+        """Forget a slot at once: another owner has it (its epoch refuses whatever we know)."""
+        self.works.pop(slot, None)
+
+    async def aclose(self) -> None:
+        """Stop everything; what is in flight stays in doubt unless it was drained before."""
+        self.works.clear()
+        for timer in (self._timer, self._pump_timer):
+            if timer is not None:
+                timer.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _is_current(self, work: SlotWork) -> bool:
+        return self.works.get(work.slot) is work
+
+    # --- loading -----------------------------------------------------------------------------
+    def appended(self, work: SlotWork, stored: StoredBatch) -> None:
+        """A batch was accepted: dispatch it from memory, or leave it to be loaded later."""
+        queue = work.queues[stored.stream]
+        if queue.appended(stored.base_seq, stored.count):
+            self._offer(work, queue, stored)
+
+    def _offer(self, work: SlotWork, queue: SlotQueue, stored: StoredBatch) -> None:
+        if stored.body is None:
+            _log.error("body_missing: slot %d sequence %d", stored.slot, stored.base_seq)
+            return
+        loaded = queue.offer(stored, records(stored.body))
+        for entry in loaded.in_doubt:
+            self._resolve_in_doubt(work, queue, entry)
+        for entry in loaded.held:
+            self._resume_held(work, queue, entry)
+
+    def _resolve_in_doubt(self, work: SlotWork, queue: SlotQueue, entry: Entry) -> None:
+        self.counts["in_doubt"] += 1
+        earlier = work.earlier.pop((queue.stream, entry.sequence), None)
+        entry.attempts = earlier.attempts if earlier else 0
+        if self._resend:
+            queue.resend_in_doubt(entry)
+            return
+        reason = "its owner ended between handing it over and hearing the outcome"
+        work.gave_up(
+            queue.stream, entry, State.UNKNOWN, Outcome("unknown", reason=reason),
+            self._clock.wall_ms(),
+        )
+
+    def _resume_held(self, work: SlotWork, queue: SlotQueue, entry: Entry) -> None:
+        """A message an earlier owner was going to retry: keep its count and its due time."""
+        earlier = work.earlier.pop((queue.stream, entry.sequence), None)
+        if earlier is None:
+            queue.release(entry)
+            return
+        entry.attempts = earlier.attempts
+        delay_s = max(0, earlier.due_at_ms - self._clock.wall_ms()) / 1000
+        self._release_later(work, queue.stream, entry, delay_s)
+
+    def _load_if_wanted(self, work: SlotWork, queue: SlotQueue) -> None:
+        key = (queue.stream, queue.slot)
+        if queue.wants_more and key not in self._loading:
+            self._loading.add(key)
+            self._spawn(self._load(work, queue, key))
+
+    async def _load(self, work: SlotWork, queue: SlotQueue, key: tuple[Stream, int]) -> None:
+        try:
+            while queue.wants_more and self._is_current(work):
+                end = queue.end
+                batches = await self._log.read_batches(
+                    queue.stream, queue.slot, queue.loaded_to, LOAD_BYTES
+                )
+                if not self._is_current(work):
+                    return
+                for stored in batches:
+                    self._offer(work, queue, stored)
+                if not batches:
+                    queue.skip_to(end)
+                self._kick()
+        except StoreUnavailable as error:
+            _log.warning("load_failed: slot %d: %s", queue.slot, error)
+            await asyncio.sleep(_RELOAD_DELAY_S)
+        finally:
+            self._loading.discard(key)
+        if self._is_current(work):
+            self._load_if_wanted(work, queue)
+
+    # --- sending -----------------------------------------------------------------------------
+    def pump(self) -> None:
+        """Hand over whatever may be sent now."""
+        now_s = self._clock.monotonic()
+        if not self._lease.valid_at(now_s):
+            return
+        for stream, upstream in self._upstreams.items():
+            for work in self._in_turn():
+                room = upstream.in_flight_max - self._in_flight[stream]
+                if stream is Stream.OUTBOUND:
+                    room = min(room, self._pacing.room(now_s))
+                if room <= 0:
+                    break
+                self._send_from(work, stream, upstream, room)
+        wait_s = self._pacing.wait_s(now_s)
+        if wait_s > 0 and self._pump_timer is None:
+            self._pump_timer = asyncio.get_running_loop().call_later(wait_s, self._pump_again)
+
+    def _pump_again(self) -> None:
+        self._pump_timer = None
+        self.pump()
+
+    def _in_turn(self) -> Sequence[SlotWork]:
+        """All slots, beginning with another one each time, so that none is always first."""
+        works = list(self.works.values())
+        turn = self._rng.randrange(len(works)) if works else 0
+        return works[turn:] + works[:turn]
+
+    def _send_from(self, work: SlotWork, stream: Stream, upstream: Upstream, room: int) -> None:
+        queue = work.queues[stream]
+        entries = [e for e in queue.take(room) if self._may_go(work, stream, e)]
+        for at in range(0, len(entries), upstream.batch_max):
+            chunk = entries[at : at + upstream.batch_max]
+            self._in_flight[stream] += len(chunk)
+            self._spawn(self._deliver(work, stream, upstream, chunk))
+        self._load_if_wanted(work, queue)
+
+    def _may_go(self, work: SlotWork, stream: Stream, entry: Entry) -> bool:
+        """Check expiry and pacing; a message that may not go now is settled or held."""
+        now_ms = self._clock.wall_ms()
+        expires_at_ms = _expiry(entry)
+        if expires_at_ms and now_ms >= expires_at_ms:
+            work.gave_up(stream, entry, State.EXPIRED, Outcome("expired", reason="expired"), now_ms)
+            self._kick()
+            return False
+        if stream is Stream.OUTBOUND:
+            delay_s = self._pacing.delay_s(entry.recipient, self._clock.monotonic())
+            if delay_s > 0:
+                work.queues[stream].hold(entry, ambiguous=False)
+                self._release_later(work, stream, entry, delay_s)
+                self._kick()
+                return False
+            self._pacing.take(entry.recipient, self._clock.monotonic())
+        return True
+
+    async def _deliver(
+        self, work: SlotWork, stream: Stream, upstream: Upstream, entries: list[Entry]
+    ) -> None:
+        messages = [self._message(work, stream, entry) for entry in entries]
+        try:
+            outcomes = await upstream.send(messages)
+            if len(outcomes) != len(entries):
+                raise RuntimeError(f"{len(outcomes)} outcomes for {len(entries)} messages")
+        except Exception as error:  # noqa: BLE001 - a connector's bug must not lose messages
+            _log.exception("upstream_bug: %d messages are in doubt", len(entries))
+            outcomes = [Outcome.retry(f"upstream failed: {error!r}", ambiguous=True)] * len(entries)
+        finally:
+            self._in_flight[stream] -= len(entries)
+        if self._is_current(work):
+            for entry, outcome in zip(entries, outcomes, strict=True):
+                self._apply(work, stream, entry, outcome)
+            self._kick()
+        self.pump()
+
+    def _message(self, work: SlotWork, stream: Stream, entry: Entry) -> Message:
+        return Message(
+            id=work.message_id(stream, entry.sequence),
+            recipient=entry.recipient,
+            body=entry.payload,
+            kind=Kind(entry.kind),
+            account=decode_attributes(entry.attributes).account if entry.attributes else "",
+            slot=work.slot,
+            sequence=entry.sequence,
+            attempt=entry.attempts + 1,
+            possible_duplicate=entry.possible_duplicate,
+            accepted_at_ms=entry.accepted_at_ms,
+        )
+
+    def _apply(self, work: SlotWork, stream: Stream, entry: Entry, outcome: Outcome) -> None:
+        now_ms = self._clock.wall_ms()
+        if outcome.status == "sent":
+            self.counts["sent"] += 1
+            work.sent(stream, entry, outcome, now_ms)
+        elif outcome.status == "retry" and not gives_up(entry.accepted_at_ms, now_ms):
+            self.counts["retried"] += 1
+            delay_s = retry_delay_s(outcome, entry.attempts + 1, self._rng.random())
+            work.retry(stream, entry, outcome, now_ms + int(delay_s * 1000))
+            self._release_later(work, stream, entry, delay_s)
+        else:
+            doubt = outcome.ambiguous or entry.possible_duplicate
+            final = State.UNKNOWN if outcome.status == "retry" and doubt else State.FAILED
+            self.counts["unknown" if final is State.UNKNOWN else "failed"] += 1
+            work.gave_up(stream, entry, final, outcome, now_ms)
+
+    # --- timers ------------------------------------------------------------------------------
+    def _release_later(
+        self, work: SlotWork, stream: Stream, entry: Entry, delay_s: float
+    ) -> None:
+        work.queues[stream].block(entry)
+        self._timer_no += 1
+        due_s = self._clock.monotonic() + delay_s
+        heapq.heappush(self._timers, (due_s, self._timer_no, work, stream, entry))
+        self._arm()
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._timers:
+            delay_s = max(0.0, self._timers[0][0] - self._clock.monotonic())
+            self._timer = asyncio.get_running_loop().call_later(delay_s, self._release_due)
+
+    def _release_due(self) -> None:
+        now_s = self._clock.monotonic()
+        while self._timers and self._timers[0][0] <= now_s:
+            _, _, work, stream, entry = heapq.heappop(self._timers)
+            if self._is_current(work):
+                work.queues[stream].release(entry)
+        self._arm()
+        self._kick()
+
+    def _spawn(self, coroutine: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _expiry(entry: Entry) -> int:
+    if not entry.attributes:
+        return 0
+    try:
+        return decode_attributes(entry.attributes).expires_at_ms
+    except CorruptData:
+        return 0

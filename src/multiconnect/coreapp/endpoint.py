@@ -1,0 +1,160 @@
+"""The owner's end of a lane: frames in, answers and events out.
+
+A router that sends garbage loses its connection; one that cannot keep up with its answers, or sends
+more than the intake may hold, is simply not read from until that is over (TCP does the rest).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Protocol
+
+from multiconnect._native import FrameReader, encode_answers, frame_header, split_batches
+from multiconnect.coreapp.group import Entry, Submitted
+from multiconnect.dataplane.wire import PROTOCOL_VERSION, FrameType, json_body, json_frame
+from multiconnect.errors import CorruptData
+from multiconnect.limits import EVENT_BYTES_UNSENT_MAX
+
+_log = logging.getLogger("multiconnect.endpoint")
+
+
+class Intake(Protocol):
+    """Who takes the batches of all connections."""
+
+    incarnation: str
+
+    def submit(self, batch: Submitted) -> None:
+        """Take a batch; it is answered through `batch.answer`."""
+
+    def connected(self, endpoint: Endpoint) -> None:
+        """A router is connected."""
+
+    def disconnected(self, endpoint: Endpoint) -> None:
+        """A router is gone."""
+
+
+class Endpoint(asyncio.BufferedProtocol):
+    """One connected router."""
+
+    def __init__(self, intake: Intake) -> None:
+        self._intake = intake
+        self._reader = FrameReader()
+        self._transport: asyncio.Transport | None = None
+        self._greeted = False
+        self._answers: dict[int, list[Entry]] = {}
+        self._flush_due = False
+        self.wants_events = False
+        self.events_dropped = 0
+
+    # --- in ----------------------------------------------------------------------------------
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Remember the transport."""
+        if not isinstance(transport, asyncio.Transport):
+            raise TypeError("a lane needs a stream transport")
+        self._transport = transport
+        self._intake.connected(self)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Lend the reader's free space."""
+        return self._reader.get_buffer(sizehint)
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Act on complete frames; garbage ends the connection, nothing of the frame is stored."""
+        try:
+            for frame_type, number, body in self._reader.buffer_updated(nbytes):
+                self._frame(frame_type, number, body)
+        except CorruptData as error:
+            _log.warning("router_dropped: %s", error)
+            self.abort()
+
+    def _frame(self, frame_type: int, number: int, body: bytes) -> None:
+        if frame_type == FrameType.HELLO:
+            self._greet(json_body(body, dict))
+        elif frame_type == FrameType.SUBMIT and self._greeted:
+            batches = split_batches(body)
+            for header, data in batches:
+                self._intake.submit(Submitted(header, data, self._answer_to(number)))
+        else:
+            raise CorruptData(f"frame type {frame_type} is not one a router may send now")
+
+    def _greet(self, hello: dict[str, object]) -> None:
+        if hello.get("protocol") != PROTOCOL_VERSION:
+            raise CorruptData(f"lane protocol {hello.get('protocol')!r}, {PROTOCOL_VERSION} wanted")
+        self._greeted = True
+        self.wants_events = hello.get("events") is True
+        welcome = {"protocol": PROTOCOL_VERSION, "incarnation": self._intake.incarnation}
+        self._write(json_frame(FrameType.WELCOME, welcome))
+
+    def eof_received(self) -> bool:
+        """Close: a router never half-closes."""
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the router; it resends what was not answered."""
+        del exc
+        self._transport = None
+        self._intake.disconnected(self)
+
+    # --- out ---------------------------------------------------------------------------------
+    def _answer_to(self, number: int) -> _AnswerTo:
+        return _AnswerTo(self, number)
+
+    def answered(self, number: int, entry: Entry) -> None:
+        """Collect an answer; all that come in one turn of the loop leave in one write."""
+        self._answers.setdefault(number, []).append(entry)
+        if not self._flush_due:
+            self._flush_due = True
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flush_due = False
+        parts = []
+        for number, entries in self._answers.items():
+            body = encode_answers(entries)
+            parts += [frame_header(FrameType.ANSWERS, number, len(body)), body]
+        self._answers = {}
+        if parts:
+            self._write(b"".join(parts))
+
+    def send_events(self, frame: bytes) -> None:
+        """Send an EVENTS frame, unless the router does not keep up (events are best effort)."""
+        if self._transport is None or not self.wants_events:
+            return
+        if self._transport.get_write_buffer_size() > EVENT_BYTES_UNSENT_MAX:
+            self.events_dropped += 1
+            return
+        self._write(frame)
+
+    def _write(self, data: bytes) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)
+
+    # --- flow --------------------------------------------------------------------------------
+    def pause(self) -> None:
+        """Read nothing more for now."""
+        if self._transport is not None and self._transport.is_reading():
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read again."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def abort(self) -> None:
+        """Drop the connection."""
+        if self._transport is not None:
+            self._transport.abort()
+
+
+class _AnswerTo:
+    """Where the answers to one frame's batches go."""
+
+    __slots__ = ("_endpoint", "_number")
+
+    def __init__(self, endpoint: Endpoint, number: int) -> None:
+        self._endpoint = endpoint
+        self._number = number
+
+    def __call__(self, entry: Entry) -> None:
+        self._endpoint.answered(self._number, entry)

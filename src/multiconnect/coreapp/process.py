@@ -1,0 +1,87 @@
+"""One CoreApp from its first beat to its last: join warm, own what the map says, leave in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from pathlib import Path
+
+from multiconnect.clock import SystemClock
+from multiconnect.config.child import ChildContext
+from multiconnect.coreapp.coreapp import CoreApp
+from multiconnect.coreapp.listen import listen
+from multiconnect.coreapp.pacing import Pacing
+from multiconnect.errors import Refused, StoreUnavailable
+from multiconnect.limits import HAND_OVER_MAX_S
+from multiconnect.model.cluster import NodeState
+from multiconnect.store.open import open_store
+from multiconnect.store.port import ControlStore
+from multiconnect.upstream.open import open_upstream
+
+_log = logging.getLogger("multiconnect.coreapp")
+
+
+async def run(context: ChildContext) -> None:
+    """Be a CoreApp until told to stop; returning ends the process with exit code 0."""
+    settings, clock = context.settings, SystemClock()
+    store = await open_store(settings.store, clock=clock)
+    upstream = open_upstream(
+        settings.upstream,
+        token=settings.upstream_token,
+        phone_number_id=settings.upstream_phone_number_id,
+        version=settings.upstream_version,
+    )
+    pacing = Pacing(settings.number_rate, pair_rate=settings.pair_rate)
+    log = await store.log(settings.incarnation)
+    app = CoreApp(
+        settings.incarnation, store.control, log, upstream, settings.timers, clock, pacing
+    )
+    server, address = await listen(app.new_endpoint, settings.socket_path, settings.lane_listen)
+    try:
+        if not await store.control.join(context.node(address)):
+            raise Refused(f"{settings.incarnation} was used before; join with a new incarnation")
+        await app.start()
+        await store.control.set_node_state(settings.incarnation, NodeState.READY, "")
+        context.ready()
+        await _until_stopped(context.stop, app.declared_dead)
+        await _leave(store.control, settings.incarnation, app)
+    finally:
+        server.close()
+        await app.stop()
+        await store.aclose()
+        if settings.socket_path:
+            Path(settings.socket_path).unlink(missing_ok=True)
+
+
+async def _until_stopped(stop: asyncio.Event, declared_dead: asyncio.Event) -> None:
+    waits = [asyncio.ensure_future(stop.wait()), asyncio.ensure_future(declared_dead.wait())]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+
+
+async def _leave(control: ControlStore, incarnation: str, app: CoreApp) -> None:
+    """Hand slots over if somebody takes them, settle what is in flight, and say goodbye.
+
+    Nothing depends on it: a CoreApp that is killed instead leaves its last messages in doubt.
+    """
+    if app.declared_dead.is_set():
+        _log.warning("declared_dead: ending")
+        return
+    with contextlib.suppress(StoreUnavailable, TimeoutError):
+        async with asyncio.timeout(HAND_OVER_MAX_S):
+            await control.set_node_state(incarnation, NodeState.LEAVING, "stopping")
+            await _until_relieved(app)
+    with contextlib.suppress(StoreUnavailable, TimeoutError):
+        async with asyncio.timeout(HAND_OVER_MAX_S):
+            await app.settle()
+    with contextlib.suppress(StoreUnavailable):
+        await control.set_node_state(incarnation, NodeState.DEAD, "stopped")
+
+
+async def _until_relieved(app: CoreApp) -> None:
+    while app.owned_slots():
+        await asyncio.sleep(0.01)

@@ -1,0 +1,205 @@
+"""Everything an owner has in hand for one slot: both queues, late statuses, rows to write, events.
+
+Pure. What happens to a message is applied here and becomes visible outside (events) only once the
+rows that say so are durable.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from multiconnect.coreapp.queue_entry import Entry, QueueWrite
+from multiconnect.coreapp.slot_queue import SlotQueue
+from multiconnect.coreapp.status_book import StatusBook
+from multiconnect.model.log import Failure, Mark, Progress, Retry, SlotTail, UpstreamId
+from multiconnect.model.message import Event, Outcome, State, Stream
+from multiconnect.model.message_id import encode_id
+
+_EVENT_OF = {
+    State.SENT: "sent",
+    State.DELIVERED: "delivered",
+    State.READ: "read",
+    State.FAILED: "failed",
+    State.EXPIRED: "expired",
+    State.UNKNOWN: "unknown",
+}
+
+
+@dataclass(slots=True)
+class SideRows:
+    """The sparse rows and the events that wait for the next commit."""
+
+    retries: dict[tuple[Stream, int], Retry] = field(default_factory=dict)
+    retries_done: set[tuple[Stream, int]] = field(default_factory=set)
+    failures: list[Failure] = field(default_factory=list)
+    upstream_ids: list[UpstreamId] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        """Whether there is anything."""
+        return bool(
+            self.retries or self.retries_done or self.failures or self.upstream_ids or self.events
+        )
+
+    def before(self, later: SideRows) -> SideRows:
+        """Return these rows followed by `later` ones; for the same message the later row holds."""
+        retries = {k: v for k, v in self.retries.items() if k not in later.retries_done}
+        return SideRows(
+            retries | later.retries,
+            {k for k in self.retries_done if k not in later.retries} | later.retries_done,
+            self.failures + later.failures,
+            self.upstream_ids + later.upstream_ids,
+            self.events + later.events,
+        )
+
+
+@dataclass(slots=True)
+class WorkWrite:
+    """What one slot wants written with the next commit."""
+
+    queues: dict[Stream, QueueWrite]
+    late: list[Progress]
+    rows: SideRows
+
+    def progress(self) -> list[Progress]:
+        """Return all state rows."""
+        return [row for write in self.queues.values() for row in write.progress] + self.late
+
+    def marks(self) -> list[Mark]:
+        """Return all position rows."""
+        return [write.mark for write in self.queues.values() if write.mark is not None]
+
+
+class SlotWork:
+    """One owned slot's messages in hand."""
+
+    def __init__(self, tail: SlotTail, cluster: int) -> None:
+        self.slot = tail.slot
+        self.epoch = tail.epoch
+        self._cluster = cluster
+        self.queues = {
+            stream: SlotQueue(stream, tail.slot, tail.streams[stream]) for stream in Stream
+        }
+        self.books = {stream: StatusBook(stream, tail.slot) for stream in Stream}
+        self._rows = SideRows()
+        #: Attempts made by earlier owners, by (stream, sequence).
+        self.earlier = {(r.stream, r.sequence): r for r in tail.retries}
+
+    @property
+    def dirty(self) -> bool:
+        """Whether something must be written."""
+        return bool(self._rows) or any(
+            q.dirty for q in self.queues.values()
+        ) or any(b.dirty for b in self.books.values())
+
+    @property
+    def drained(self) -> bool:
+        """Whether nothing is in flight and nothing is left to write."""
+        return not self._rows and all(q.drained for q in self.queues.values()) and not any(
+            b.dirty for b in self.books.values()
+        )
+
+    def drain(self) -> None:
+        """Send nothing more."""
+        for queue in self.queues.values():
+            queue.drain()
+
+    def resume(self) -> None:
+        """The hand-over was cancelled: send again."""
+        for queue in self.queues.values():
+            queue.resume()
+
+    def message_id(self, stream: Stream, sequence: int) -> str:
+        """Return the id of a message of this slot."""
+        return encode_id(self._cluster, self.slot, sequence, stream)
+
+    # --- what happens to a message -----------------------------------------------------------
+    def sent(self, stream: Stream, entry: Entry, outcome: Outcome, now_ms: int) -> None:
+        """The upstream took it."""
+        duplicate = entry.possible_duplicate
+        state = self.queues[stream].settle(entry, State.SENT)
+        self._attempt_over(stream, entry)
+        if outcome.upstream_id:
+            row = UpstreamId(stream, self.slot, entry.sequence, outcome.upstream_id)
+            self._rows.upstream_ids.append(row)
+        if stream is Stream.OUTBOUND:
+            for reported in dict.fromkeys((State.SENT, state)):
+                self._tell(reported, entry.sequence, entry.recipient, now_ms, duplicate)
+
+    def gave_up(
+        self, stream: Stream, entry: Entry, state: State, outcome: Outcome, now_ms: int
+    ) -> None:
+        """It is failed, expired or unknown."""
+        duplicate = entry.possible_duplicate
+        self.queues[stream].settle(entry, state)
+        self._attempt_over(stream, entry)
+        self._rows.failures.append(
+            Failure(stream, self.slot, entry.sequence, entry.attempts, now_ms, outcome.code,
+                    outcome.reason)
+        )
+        if stream is Stream.OUTBOUND:
+            data = {"code": outcome.code, "reason": outcome.reason}
+            self._tell(state, entry.sequence, entry.recipient, now_ms, duplicate, data)
+
+    def retry(self, stream: Stream, entry: Entry, outcome: Outcome, due_at_ms: int) -> None:
+        """It will be tried again."""
+        entry.attempts += 1
+        self.queues[stream].hold(entry, ambiguous=outcome.ambiguous)
+        key = (stream, entry.sequence)
+        self._rows.retries_done.discard(key)
+        self._rows.retries[key] = Retry(
+            stream, self.slot, entry.sequence, entry.attempts, due_at_ms, outcome.code,
+            outcome.reason,
+        )
+
+    def status(
+        self, sequence: int, recipient: str, state: State, now_ms: int, data: dict[str, object]
+    ) -> bool | None:
+        """A webhook reports on an outbound message; None: its batch must be read back first."""
+        changed = self.queues[Stream.OUTBOUND].advance(sequence, state)
+        if changed is None:
+            changed = self.books[Stream.OUTBOUND].advance(sequence, state)
+        if changed:
+            self._tell(state, sequence, recipient, now_ms, duplicate=False, data=data)
+        return changed
+
+    def _attempt_over(self, stream: Stream, entry: Entry) -> None:
+        if entry.attempts:
+            self._rows.retries.pop((stream, entry.sequence), None)
+            self._rows.retries_done.add((stream, entry.sequence))
+
+    def _tell(
+        self, state: State, sequence: int, recipient: str, now_ms: int, duplicate: bool,
+        data: dict[str, object] | None = None,
+    ) -> None:
+        message_id = self.message_id(Stream.OUTBOUND, sequence)
+        self._rows.events.append(
+            Event(_EVENT_OF[state], message_id, recipient, self.slot, now_ms, duplicate,
+                  data or {})
+        )
+
+    # --- writing -----------------------------------------------------------------------------
+    def collect(self, at_ms: int) -> WorkWrite:
+        """Return what must be written now; considered written until `restore`."""
+        queues = {stream: queue.collect(at_ms) for stream, queue in self.queues.items()}
+        for stream, write in queues.items():
+            for row in write.progress:
+                if row.settled:
+                    self.books[stream].settled(row)
+        late = [row for book in self.books.values() for row in book.collect(at_ms)]
+        rows, self._rows = self._rows, SideRows()
+        return WorkWrite(queues, late, rows)
+
+    def confirm(self, write: WorkWrite) -> list[Event]:
+        """What was collected is durable; return what may now be told."""
+        for stream, queue_write in write.queues.items():
+            self.queues[stream].confirm(queue_write)
+            self.books[stream].confirm()
+        return write.rows.events
+
+    def restore(self, write: WorkWrite) -> None:
+        """Nobody knows whether it was written: it will be collected again."""
+        for stream, queue_write in write.queues.items():
+            self.queues[stream].restore(queue_write)
+            self.books[stream].restore()
+        self._rows = write.rows.before(self._rows)

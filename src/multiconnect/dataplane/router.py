@@ -1,0 +1,351 @@
+"""The router library: from `send` to an acknowledgement that means "durable".
+
+A shell over the lane set: it follows the shard map in the store, keeps the links, flushes once per
+loop tick and hands acknowledgements to those who wait. It holds no durable state and no policy.
+Bounded (invariant 12): past `ROUTER_PARKED_BYTES_MAX` a `send` waits for room until its deadline;
+nothing is acknowledged from memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Self
+
+import orjson
+
+from multiconnect._native import Packer
+from multiconnect.clock import Clock, SystemClock
+from multiconnect.dataplane.event_queue import EventHub, EventStream
+from multiconnect.dataplane.lane_set import BUSY_REST_S, AnswerEntry, LaneSet, Link
+from multiconnect.dataplane.link import OwnerLink
+from multiconnect.dataplane.receipts import ManySink, OneSink
+from multiconnect.dataplane.slot_lane import Sink
+from multiconnect.errors import (
+    Closed,
+    DeadlineExceeded,
+    InvalidPayload,
+    Overloaded,
+    StoreUnavailable,
+)
+from multiconnect.limits import (
+    IDEMPOTENCY_KEY_BYTES_MAX,
+    ROUTER_PARKED_BYTES_MAX,
+    SEND_TIMEOUT_S,
+)
+from multiconnect.model.attributes import Attributes
+from multiconnect.model.message import Event, Kind, Receipt, Stream
+from multiconnect.model.shard_map import Owner, ShardMap
+from multiconnect.store.open import open_store
+from multiconnect.store.port import Store
+
+_log = logging.getLogger("multiconnect.router")
+
+#: How often deadlines are looked at.
+_SWEEP_S = 0.1
+#: How often the map is read again although nothing seemed to change.
+_MAP_REREAD_S = 1.0
+
+Payload = dict[str, Any] | bytes
+
+
+class Router:
+    """Sends messages to the owners of their recipients.
+
+    `store` is a URL (`sqlite:///…`, `postgresql://…`) or an opened store (then it stays open on
+    close). `events=False` asks the owners for no events. Use it as `async with`, or `start` and
+    `aclose`. Works on any asyncio loop; touches no global state.
+    """
+
+    def __init__(
+        self,
+        store: str | Store,
+        *,
+        events: bool = True,
+        send_timeout_s: float = SEND_TIMEOUT_S,
+        clock: Clock | None = None,
+        make_link: Callable[[Owner, Router], Link] | None = None,
+    ) -> None:
+        self._store_url = store if isinstance(store, str) else None
+        self._store = None if isinstance(store, str) else store
+        self._events_wanted = events
+        self._send_timeout_s = send_timeout_s
+        self._clock = clock or SystemClock()
+        self._make_link = make_link
+        self._packers = {stream: Packer(stream, _dumps) for stream in Stream}
+        self._lanes = LaneSet(self._packers, lambda: secrets.randbits(63) | 1, self._new_link)
+        self._hub = EventHub()
+        self._room = asyncio.Event()
+        self._map_known = asyncio.Event()
+        self._flush_at: asyncio.Handle | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._running = False
+
+    # --- life --------------------------------------------------------------------------------
+    async def start(self) -> None:
+        """Open the store and read the map; raises StoreUnavailable or InvalidSettings."""
+        if self._running:
+            return
+        if self._store is None:
+            self._store = await open_store(str(self._store_url))
+        self._apply((await self._store.control.snapshot()).shard_map())
+        self._running = True
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(self._follow_map()), loop.create_task(self._sweep())]
+
+    async def aclose(self) -> None:
+        """Stop; whoever still waits gets Closed (the message may or may not be stored)."""
+        self._running = False
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+        for link in self._lanes.links.values():
+            link.close()
+        for sink in self._lanes.drop_all():
+            sink.fail(Closed("the router was closed before this message was acknowledged"))
+        self._hub.close()
+        if self._store is not None and self._store_url is not None:
+            await self._store.aclose()
+            self._store = None
+
+    async def __aenter__(self) -> Self:
+        """Start."""
+        await self.start()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        """Close."""
+        await self.aclose()
+
+    # --- sending -----------------------------------------------------------------------------
+    async def send(
+        self,
+        recipient: str,
+        payload: Payload,
+        *,
+        account: str = "",
+        idempotency_key: str = "",
+        expires_at_ms: int = 0,
+        kind: Kind = Kind.SEND,
+        timeout_s: float | None = None,
+    ) -> Receipt:
+        """Store one message; return once it is durable.
+
+        `payload` is a dict, or bytes of JSON that are stored as they are. Raises InvalidRecipient,
+        InvalidPayload, IdempotencyConflict, Overloaded (nothing stored), DeadlineExceeded (it may
+        or may not be stored: repeat it with the same idempotency key to be sure).
+        """
+        attributes = _attributes(account, idempotency_key, expires_at_ms)
+        deadline_s = await self._admit(timeout_s)
+        packer = self._packers[Stream.OUTBOUND]
+        slot = packer.append(recipient, payload, attributes, kind, bool(idempotency_key))
+        return await self._one(Stream.OUTBOUND, slot, deadline_s)
+
+    async def send_many(
+        self,
+        items: Iterable[tuple[str, Payload]],
+        *,
+        account: str = "",
+        kind: Kind = Kind.SEND,
+        timeout_s: float | None = None,
+    ) -> Sequence[Receipt]:
+        """Store many messages; return their receipts, in order, once all are durable.
+
+        All or nothing is *packed*: a bad item raises, naming its index, before any is sent.
+        """
+        attributes = _attributes(account, "", 0)
+        deadline_s = await self._admit(timeout_s)
+        packer = self._packers[Stream.OUTBOUND]
+        slots = packer.extend(items, attributes, kind)
+        if not slots:
+            return []
+        return await self._many(packer, slots, deadline_s)
+
+    async def send_inbound(
+        self,
+        slot: int | None,
+        recipient: str,
+        payload: bytes,
+        *,
+        kind: Kind,
+        idempotency_key: str = "",
+        timeout_s: float | None = None,
+    ) -> Receipt:
+        """Store what came in from the upstream; `slot` None: the recipient's own."""
+        attributes = _attributes("", idempotency_key, 0)
+        deadline_s = await self._admit(timeout_s)
+        packer = self._packers[Stream.INBOUND]
+        keyed = bool(idempotency_key)
+        if slot is None:
+            slot = packer.append(recipient, payload, attributes, kind, keyed)
+        else:
+            packer.append_at(slot, recipient, payload, attributes, kind, keyed)
+        return await self._one(Stream.INBOUND, slot, deadline_s)
+
+    def events(self) -> EventStream:
+        """Return an async iterator over what happens to messages, live.
+
+        The first reader also gets what happened since the router started. At most
+        `EVENTS_QUEUED_MAX` wait unread; `.dropped` counts what was lost beyond that.
+        """
+        return self._hub.subscribe()
+
+    @property
+    def shard_map(self) -> ShardMap:
+        """The newest map known."""
+        if self._lanes.map is None:
+            raise Closed("the router has not been started: use `async with Router(...)`")
+        return self._lanes.map
+
+    @property
+    def parked_bytes(self) -> int:
+        """Bytes held for messages that are not acknowledged."""
+        return self._lanes.parked_bytes
+
+    # --- inside: admission and waiting -------------------------------------------------------
+    async def _admit(self, timeout_s: float | None) -> float:
+        """Wait for room; return the deadline."""
+        if not self._running:
+            raise Closed("the router is not running: use `async with Router(...)`")
+        limit_s = self._send_timeout_s if timeout_s is None else timeout_s
+        deadline_s = self._clock.monotonic() + limit_s
+        while self._lanes.parked_bytes > ROUTER_PARKED_BYTES_MAX:
+            self._room.clear()
+            try:
+                async with asyncio.timeout(deadline_s - self._clock.monotonic()):
+                    await self._room.wait()
+            except TimeoutError:
+                raise Overloaded(
+                    f"{self._lanes.parked_bytes} bytes wait for acknowledgement (limit "
+                    f"{ROUTER_PARKED_BYTES_MAX}) and none left within {limit_s} s; nothing was "
+                    "stored: slow down and try again"
+                ) from None
+        return deadline_s
+
+    def _one(self, stream: Stream, slot: int, deadline_s: float) -> asyncio.Future[Receipt]:
+        future: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+        ordinal = self._packers[stream].appended(slot) - 1
+        current = self.shard_map
+        sink = OneSink(future, ordinal, deadline_s, current.cluster, current.shards, stream)
+        self._lanes.wait(stream, slot, ordinal, ordinal, sink)
+        self._schedule_flush()
+        return future
+
+    def _many(
+        self, packer: Packer, slots: bytes, deadline_s: float
+    ) -> asyncio.Future[Sequence[Receipt]]:
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        current = self.shard_map
+        sink = ManySink(future, slots, deadline_s, current.cluster, current.shards)
+        for slot in set(slots):
+            count = slots.count(slot)
+            end = packer.appended(slot)
+            sink.expect(slot, end - count, count)
+            self._lanes.wait(Stream.OUTBOUND, slot, end - count, end - 1, sink)
+        self._schedule_flush()
+        return future
+
+    # --- inside: flushing --------------------------------------------------------------------
+    def _schedule_flush(self) -> None:
+        if self._flush_at is None:
+            self._flush_at = asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flush_at = None
+        if self._running:
+            self._lanes.flush(self._clock.monotonic(), self._clock.wall_ms())
+
+    # --- inside: links (LinkUser) ------------------------------------------------------------
+    def _new_link(self, owner: Owner) -> Link:
+        if self._make_link is not None:
+            return self._make_link(owner, self)
+        return OwnerLink(owner, self, events=self._events_wanted)
+
+    def link_ready(self, link: Link) -> None:
+        """Frames may be submitted on the link."""
+        del link
+        self._flush()
+
+    def link_answered(self, link: Link, entries: Sequence[AnswerEntry]) -> None:
+        """Hand acknowledgements to those who wait, and send what may go now."""
+        del link
+        lost = self._lanes.history_lost
+        if self._lanes.answered(entries, self._clock.monotonic()):
+            asyncio.get_running_loop().call_later(BUSY_REST_S, self._schedule_flush)
+        if self._lanes.history_lost != lost:
+            _log.error("history_lost: an owner forgot messages it had acknowledged; was the "
+                       "store restored from an older copy?")
+        if self._lanes.parked_bytes <= ROUTER_PARKED_BYTES_MAX:
+            self._room.set()
+        self._schedule_flush()
+
+    def link_events(self, link: Link, events: list[Event]) -> None:
+        """Hand events to those who iterate."""
+        del link
+        self._hub.publish(events)
+
+    def link_lost(self, link: Link) -> None:
+        """Let the slots of the link start again from their oldest unanswered batch."""
+        self._lanes.link_lost(link)
+
+    # --- inside: background ------------------------------------------------------------------
+    async def _follow_map(self) -> None:
+        """Adopt every new map; while the store does not answer the known one stays in use."""
+        control = self._opened_store().control
+        while True:
+            try:
+                await control.changed(_MAP_REREAD_S)
+                self._apply((await control.snapshot()).shard_map())
+            except StoreUnavailable as error:
+                _log.warning("map_unreadable: %s; the known map stays in use", error)
+                await asyncio.sleep(_SWEEP_S)
+
+    def _apply(self, new: ShardMap) -> None:
+        self._lanes.apply_map(new)
+        self._flush()
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_S)
+            for sink in self._lanes.expired(self._clock.monotonic()):
+                _fail_late(sink)
+            if self._lanes.has_work():
+                self._flush()
+
+    def _opened_store(self) -> Store:
+        if self._store is None:
+            raise Closed("the router has no store: it was not started")
+        return self._store
+
+
+def _fail_late(sink: Sink) -> None:
+    sink.fail(
+        DeadlineExceeded(
+            "no acknowledgement in time; the message may or may not be stored. Is a CoreApp "
+            "running for its shard? See `multiconnect status`"
+        )
+    )
+
+
+def _attributes(account: str, idempotency_key: str, expires_at_ms: int) -> bytes:
+    if not (account or idempotency_key or expires_at_ms):
+        return b""
+    if len(idempotency_key.encode()) > IDEMPOTENCY_KEY_BYTES_MAX:
+        raise InvalidPayload(
+            f"idempotency key of {len(idempotency_key)} characters; at most "
+            f"{IDEMPOTENCY_KEY_BYTES_MAX} bytes are allowed"
+        )
+    return Attributes(account, idempotency_key, expires_at_ms).encode()
+
+
+def _dumps(payload: object) -> bytes:
+    if not isinstance(payload, dict):
+        kind = type(payload).__name__
+        raise InvalidPayload(f"payload is {kind}; expected a dict, or bytes of JSON")
+    try:
+        return orjson.dumps(payload)
+    except TypeError as error:
+        raise InvalidPayload(f"payload cannot be written as JSON: {error}") from error

@@ -1,0 +1,49 @@
+"""A message id leads straight to its record: encode(cluster, slot, sequence), nothing looked up.
+
+Layout before base64url: 3 bytes that give the ids the look of the original's (`gBEG…`), then
+cluster (u32), stream and slot (u8: stream in the top bit), sequence (u64), check (u16).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import struct
+import zlib
+from typing import NamedTuple
+
+_PREFIX = base64.urlsafe_b64decode(b"gBEG")
+_BODY = struct.Struct(">IBQ")
+_ID_CHARS = 24
+
+
+class MessageAddress(NamedTuple):
+    """Where a message's record lies."""
+
+    cluster: int
+    stream: int
+    slot: int
+    sequence: int
+
+
+def encode_id(cluster: int, slot: int, sequence: int, stream: int = 0) -> str:
+    """Return the id of message `sequence` of `slot`."""
+    body = _BODY.pack(cluster, slot | stream << 7, sequence)
+    check = zlib.crc32(body) & 0xFFFF
+    return base64.urlsafe_b64encode(_PREFIX + body + check.to_bytes(2, "big")).decode()
+
+
+def decode_id(message_id: str) -> MessageAddress | None:
+    """Return the address in `message_id`, or None when it is not one of ours."""
+    if len(message_id) != _ID_CHARS or not message_id.isascii():
+        return None
+    try:
+        raw = base64.b64decode(message_id, altchars=b"-_", validate=True)
+    except binascii.Error:
+        return None
+    body, check = raw[3:16], int.from_bytes(raw[16:], "big")
+    if raw[:3] != _PREFIX or zlib.crc32(body) & 0xFFFF != check:
+        return None
+    cluster, place, sequence = _BODY.unpack(body)
+    slot = place & 0x7F
+    return MessageAddress(cluster, place >> 7, slot, sequence) if slot < 32 else None
