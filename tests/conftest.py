@@ -1,0 +1,46 @@
+"""Plumbing shared by all tests; it holds no fixture of the system under test."""
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping
+from typing import NoReturn
+
+import hypothesis
+import pytest
+import uvloop
+
+# One machine of CI is slow in bursts, so a deadline per example would fail at
+# random; and a run of CI must be repeatable.
+hypothesis.settings.register_profile("here", deadline=None)
+hypothesis.settings.register_profile("ci", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "here")
+
+LoopFactory = Callable[[], asyncio.AbstractEventLoop]
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, LoopFactory]:
+    """Run async tests on asyncio's loop, unless the test names its loops.
+
+    @pytest.mark.asyncio(loop_factories=["asyncio", "uvloop"]) runs it on both.
+    """
+    loops: dict[str, LoopFactory] = {"asyncio": asyncio.new_event_loop}
+    marker = item.get_closest_marker("asyncio")
+    if marker and marker.kwargs.get("loop_factories"):
+        loops["uvloop"] = uvloop.new_event_loop
+    return loops
+
+
+@pytest.fixture(scope="session")
+def service_missing() -> Callable[[str], NoReturn]:
+    """Return what a fixture calls when a service it needs is not there.
+
+    Under `./run test`, which finds or installs the services, that is a failure;
+    under a bare pytest the test is skipped.
+    """
+
+    def report(reason: str) -> NoReturn:
+        if os.environ.get("MULTICONNECT_REQUIRE_SERVICES") == "1":
+            pytest.fail(f"{reason}; ./run test requires it", pytrace=False)
+        pytest.skip(reason)
+
+    return report
