@@ -1,0 +1,52 @@
+"""The readable twin of the compiled core: the same names, results and exceptions, no speed.
+
+It is the specification that the tests hold the compiled core against, and the place to read what
+a function does. The package never falls back on it. Nothing but re-exports belongs here.
+"""
+
+from __future__ import annotations
+
+from multiconnect._native.layout import HASH_VERSION, BatchHeader
+from multiconnect._native.reference_batch import ranks, read_header, records, split_batches
+from multiconnect._native.reference_frame import (
+    FrameReader,
+    decode_answers,
+    encode_answers,
+    frame_header,
+)
+from multiconnect._native.reference_hash import (
+    canonical,
+    crc32c,
+    murmur3_32,
+    shard_of,
+    shards_of,
+    shards_of_packed,
+    slot_of,
+    slots_of,
+)
+from multiconnect._native.reference_packer import Packer
+
+IMPLEMENTATION = "reference"
+
+__all__ = [
+    "HASH_VERSION",
+    "IMPLEMENTATION",
+    "BatchHeader",
+    "FrameReader",
+    "Packer",
+    "canonical",
+    "crc32c",
+    "decode_answers",
+    "encode_answers",
+    "frame_header",
+    "murmur3_32",
+    "ranks",
+    "read_header",
+    "records",
+    "shard_of",
+    "shards_of",
+    "shards_of_packed",
+    "slot_of",
+    "slots_of",
+    "split_batches",
+]
