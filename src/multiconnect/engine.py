@@ -9,9 +9,9 @@ commit and needs no Master after that.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 import os
-import secrets
-import socket
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -23,8 +23,8 @@ from multiconnect.coreapp.pacing import Pacing
 from multiconnect.dataplane.event_queue import EventStream
 from multiconnect.dataplane.lane_set import Link
 from multiconnect.dataplane.router import Payload, Router
-from multiconnect.errors import Closed, DeadlineExceeded, Refused
-from multiconnect.limits import ENGINE_START_MAX_S, SLOTS
+from multiconnect.errors import Closed, DeadlineExceeded, Refused, StoreUnavailable
+from multiconnect.limits import ENGINE_SETTLE_MAX_S, ENGINE_START_MAX_S, SLOTS
 from multiconnect.model.cluster import Move, Node, NodeState, Role
 from multiconnect.model.message import Receipt
 from multiconnect.model.shard_map import Owner, ShardMap, check_shards
@@ -35,6 +35,9 @@ from multiconnect.supervisor import identity
 from multiconnect.upstream.open import open_upstream
 from multiconnect.upstream.port import Upstream
 
+_log = logging.getLogger("multiconnect.engine")
+_SERVING_POLL_S = 0.002
+
 
 class Engine:
     """Sends messages through `upstream`, durable in `store`, everything in this process.
@@ -44,7 +47,7 @@ class Engine:
     `in_doubt` is "resend" (marked as possible duplicate, the default) or "unknown".
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- the settings of everything inside
         self,
         store: str = "memory://",
         *,
@@ -65,10 +68,11 @@ class Engine:
         self._resend = _resends(in_doubt)
         self._timers = timers or Timers()
         self._clock = clock or SystemClock()
-        self._incarnation = f"engine-{secrets.token_hex(4)}"
+        self._incarnation = ""
         self._store: Store | None = None
         self._app: CoreApp | None = None
         self._router: Router | None = None
+        self._watch: asyncio.Task[None] | None = None
 
     # --- life --------------------------------------------------------------------------------
     async def start(self) -> None:
@@ -84,34 +88,38 @@ class Engine:
 
     async def _start(self, store: Store) -> None:
         await self._bury_predecessors(store)
-        me = self._incarnation
+        me = self._incarnation = identity.new_incarnation("engine")
+        await store.control.join(self._node(me, Role.COREAPP))
         log = await store.log(me)
-        self._app = CoreApp(
+        app = self._app = CoreApp(
             me, store.control, log, self._upstream, self._timers, self._clock, self._pacing,
             in_doubt_resend=self._resend,
         )
-        await store.control.join(self._node(me, Role.COREAPP))
-        await self._app.start()
+        await app.start()
         await store.control.set_node_state(me, NodeState.READY, "")
         await self._take_all_slots(store)
-        await self._until_serving()
-        self._router = Router(
-            store, events=self._events, clock=self._clock, make_link=self._make_link
-        )
-        await self._router.start()
+        await self._until_serving(app)
+        router = Router(store, events=self._events, clock=self._clock, make_link=self._make_link)
+        await router.start()
+        self._router = router
+        self._watch = asyncio.get_running_loop().create_task(_tell_end(app, router))
 
     async def aclose(self) -> None:
-        """Finish what is in flight, release everything; idempotent."""
-        if self._router is not None:
-            await self._router.aclose()
-        if self._app is not None and self._store is not None:
-            if self._router is not None and not self._app.declared_dead.is_set():
-                await self._app.settle()
-            await self._app.stop()
-            await self._store.control.set_node_state(self._incarnation, NodeState.DEAD, "stopped")
-        if self._store is not None:
-            await self._store.aclose()
+        """Finish what is in flight (for ENGINE_SETTLE_MAX_S), release everything; idempotent."""
+        router, app, store = self._router, self._app, self._store
         self._router = self._app = self._store = None
+        if self._watch is not None:
+            self._watch.cancel()
+        try:
+            if router is not None:
+                await router.aclose()
+                await _settle(app)
+            if app is not None:
+                await app.stop()
+                await _say_dead(store, self._incarnation)
+        finally:
+            if store is not None:
+                await store.aclose()
 
     async def __aenter__(self) -> Self:
         """Start."""
@@ -167,7 +175,7 @@ class Engine:
     def _node(self, incarnation: str, role: Role) -> Node:
         pid = os.getpid()
         return Node(
-            incarnation=incarnation, name=incarnation, role=role, host=socket.gethostname(),
+            incarnation=incarnation, name=incarnation, role=role, host=identity.host_name(),
             pid=pid, address="local:", generation=0, state=NodeState.JOINING,
             start_ticks=identity.start_ticks(pid), boot_id=identity.boot_id(),
         )
@@ -192,28 +200,55 @@ class Engine:
         if term is None or not await control.assign(
             moves, term, "engine started", shards=self._shards
         ):
-            raise Refused(f"another process took {store.url} over at the same moment; stop it first")
+            raise Refused(
+                f"another process took {store.url} over at the same moment; stop it first"
+            )
 
-    async def _until_serving(self) -> None:
+    async def _until_serving(self, app: CoreApp) -> None:
         try:
             async with asyncio.timeout(ENGINE_START_MAX_S):
-                while self._app is not None and len(self._app.owned_slots()) < SLOTS:
-                    await asyncio.sleep(0.002)
+                while len(app.owned_slots()) < SLOTS:
+                    if app.failure is not None:
+                        raise app.failure
+                    await asyncio.sleep(_SERVING_POLL_S)
         except TimeoutError:
             raise DeadlineExceeded(
                 f"not all slots were taken over within {ENGINE_START_MAX_S} s; is the disk slow?"
             ) from None
 
 
+async def _tell_end(app: CoreApp, router: Router) -> None:
+    """Let nobody wait for an owner that has ended."""
+    await app.ended()
+    taken = "the engine ended: another process declared it dead and may take its store over"
+    router.abandon(app.failure or Closed(taken))
+
+
+async def _settle(app: CoreApp | None) -> None:
+    if app is None or app.declared_dead.is_set() or app.failed.is_set():
+        return
+    try:
+        async with asyncio.timeout(ENGINE_SETTLE_MAX_S):
+            await app.settle()
+    except TimeoutError:
+        _log.warning("unsettled: some messages are in doubt, the next start will say which")
+
+
+async def _say_dead(store: Store | None, incarnation: str) -> None:
+    # Whoever comes next also sees it from the process being gone.
+    with contextlib.suppress(StoreUnavailable):
+        if store is not None:
+            await store.control.set_node_state(incarnation, NodeState.DEAD, "stopped")
+
+
 def _lives(node: Node) -> bool:
     """Whether the node's process runs; on another host nobody can tell, so it may."""
-    if node.host not in {"", socket.gethostname()}:
+    if node.host not in {"", identity.host_name()}:
         return True
     if node.boot_id != identity.boot_id() or node.pid == os.getpid():
         return node.pid == os.getpid() and node.boot_id == identity.boot_id()
-    return Path(f"/proc/{node.pid}").exists() and (
-        identity.start_ticks(node.pid) == node.start_ticks
-    )
+    is_same = identity.start_ticks(node.pid) == node.start_ticks
+    return is_same and Path(f"/proc/{node.pid}").exists() and not identity.is_zombie(node.pid)
 
 
 def _resends(in_doubt: str) -> bool:

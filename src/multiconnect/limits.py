@@ -57,12 +57,15 @@ GIVE_UP_AFTER_S: Final = 24 * 3600.0
 RETRY_DELAY_MIN_S: Final = 0.2
 RETRY_DELAY_MAX_S: Final = 60.0
 ENGINE_START_MAX_S: Final = 30.0
+#: How long an engine that is closed waits for what is in flight; the rest stays in doubt.
+ENGINE_SETTLE_MAX_S: Final = 25.0
 #: How long a CoreApp that was told to stop waits to be relieved of its slots.
 HAND_OVER_MAX_S: Final = 3.0
 RETAIN_BODIES_S: Final = 3600.0
 RETAIN_STATES_S: Final = 7 * 24 * 3600.0
 RETAIN_IDEMPOTENCY_S: Final = 24 * 3600.0
 IDEMPOTENCY_KEY_BYTES_MAX: Final = 255
+ACCOUNT_BYTES_MAX: Final = 255
 
 # --- upstream --------------------------------------------------------------------------------
 UPSTREAM_CONNECT_TIMEOUT_S: Final = 5.0
@@ -75,6 +78,7 @@ UPSTREAM_REPLY_BYTES_MAX: Final = 64 * 1024
 #: A Retry-After longer than this is cut; attempts are counted, so a message does not wait for ever.
 UPSTREAM_RETRY_AFTER_MAX_S: Final = 900.0
 UPSTREAM_REASON_CHARS_MAX: Final = 300
+UPSTREAM_ID_CHARS_MAX: Final = 512
 #: While a number is moved to another throughput (131057, documented as up to a minute).
 UPSTREAM_PAUSE_S: Final = 10.0
 #: After the whole number was told to slow down (130429).
@@ -90,7 +94,7 @@ NUMBER_RATE_NUMBERS_MAX: Final = 1024
 # --- simulator -------------------------------------------------------------------------------
 SIMULATOR_ARRIVALS_KEPT: Final = 1_000_000
 SIMULATOR_ARRIVALS_PAGE: Final = 10_000
-SIMULATOR_RECIPIENTS_MAX: Final = 250_000
+SIMULATOR_RECIPIENTS_MAX: Final = 500_000
 #: Ids are remembered as one bit each, in pages of this many neighbours.
 SIMULATOR_SEEN_PAGE_IDS: Final = 4096
 SIMULATOR_SEEN_PAGES_MAX: Final = 65_536
@@ -104,7 +108,7 @@ SIMULATOR_WEBHOOK_ATTEMPTS_MAX: Final = 40
 SIMULATOR_WEBHOOK_RETRY_MIN_S: Final = 0.1
 SIMULATOR_WEBHOOK_RETRY_MAX_S: Final = 5.0
 SIMULATOR_WEBHOOK_TIMEOUT_S: Final = 10.0
-SIMULATOR_CLOSE_S: Final = 1.0
+SIMULATOR_CLOSE_S: Final = 0.25
 
 # --- control plane ---------------------------------------------------------------------------
 #: Slots the Master may have in hand-over at once.
@@ -112,6 +116,9 @@ MOVES_AT_ONCE_MAX: Final = 4
 #: A drain that was cancelled for taking too long is tried again after a pause that doubles.
 DRAIN_PAUSE_MIN_S: Final = 1.0
 DRAIN_PAUSE_MAX_S: Final = 30.0
+#: Each further attempt of a slot may take twice as long, up to this: with an upstream slower than
+#: the first allowance no planned move would ever come to its end.
+DRAIN_ALLOWED_MAX_S: Final = 30.0
 #: A new generation that is smaller than the old one but covers the shards takes over after this.
 GENERATION_GRACE_S: Final = 5.0
 #: With no live owner at all and too few CoreApps the Master waits until none has arrived for this
@@ -136,6 +143,8 @@ SEAL_TIMEOUT_S: Final = 1.0
 DEAD_NODES_KEEP_S: Final = 24 * 3600.0
 #: Rows of one kind that one call of `collect_garbage` drops at most.
 GARBAGE_ROWS_MAX: Final = 2048
+#: Bytes of bodies that one call drops at most: commits wait behind it.
+GARBAGE_BYTES_MAX: Final = 8 * 1024 * 1024
 #: Ledgers of other owners that one log keeps open for reading.
 LEDGERS_OPEN_MAX: Final = 16
 SET_SHARDS_TIMEOUT_S: Final = 60.0
@@ -202,7 +211,7 @@ TEXT_CHARS_MAX: Final = 4096
 TRACKING_CHARS_MAX: Final = 512
 
 # --- supervisor ------------------------------------------------------------------------------
-#: A child that says nothing at all for this long after its start is taken for hung.
+#: A child that is not ready and says nothing for this long is taken for hung.
 CHILD_START_MAX_S: Final = 20.0
 #: How long a role may go on after its supervisor died.
 ORPHAN_EXIT_S: Final = 2.0
@@ -225,5 +234,7 @@ if not 2 * PRODUCER_ROTATE_S <= PRODUCER_KEEP_S:
     raise AssertionError("a producer id must be rotated long before its row is forgotten")
 if not UPSTREAM_CONNECT_TIMEOUT_S < UPSTREAM_REQUEST_DEADLINE_S:
     raise AssertionError("a refused connection must be told from a reply that never came")
+if not DRAIN_ALLOWED_MAX_S > UPSTREAM_REQUEST_DEADLINE_S:
+    raise AssertionError("a drain must be able to outlast the slowest request upstream")
 if any(SLOTS % count for count in SHARD_COUNTS):
     raise AssertionError("hash % shards == slot % shards needs every shard count to divide 32")

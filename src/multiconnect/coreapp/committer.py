@@ -3,7 +3,8 @@
 While one group is being committed the next one gathers, so the batch size follows the load without
 any timer. After the commit, and only then, senders get their answers (invariant 3) and what became
 durable is acted on. A slot whose fence refused is given up at once (invariant 2). When the store
-says "don't know", everybody is told "busy", and each slot's tail is read anew before the next write.
+says "don't know", everybody is told "busy", and each slot's tail is read anew before the next
+write.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from multiconnect.clock import Clock
@@ -94,9 +95,10 @@ class Committer:
         self.counts = dict.fromkeys(("accepted", "commits", "batches"), 0)
 
     # --- slots -------------------------------------------------------------------------------
-    def expect(self, slot: int) -> None:
-        """The slot is granted to us: keep its batches until it is opened."""
-        self._opening.add(slot)
+    def expect(self, slots: Iterable[int]) -> None:
+        """These slots, and no others, are granted and not open yet: keep their batches."""
+        self._opening = set(slots)
+        self.kick()  # those that are not expected any more have batches to be answered
 
     async def open_slot(self, slot: int, epoch: int) -> SlotTail | None:
         """Read a granted slot's tail and begin to accept; None when the grant is gone."""
@@ -236,6 +238,10 @@ class Committer:
         self._hand_on(group, refused)
         if self.dispatcher:
             self.dispatcher.pump()
+            works = self.dispatcher.works.items()
+            if any(work.dirty and slot in self._owned for slot, work in works):
+                # What became durable may allow more (claims behind held messages).
+                self.kick()
 
     def _hand_on(self, group: _Group, refused: frozenset[int]) -> None:
         events: list[Event] = []

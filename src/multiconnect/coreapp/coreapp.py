@@ -17,8 +17,9 @@ from multiconnect.coreapp.lease import Lease
 from multiconnect.coreapp.local_link import LocalLink
 from multiconnect.coreapp.pacing import Pacing
 from multiconnect.coreapp.slot_work import SlotWork
+from multiconnect.dataplane.background import Background
 from multiconnect.dataplane.wire import events_frame
-from multiconnect.errors import StoreUnavailable
+from multiconnect.errors import Bug, StoreUnavailable
 from multiconnect.limits import INTAKE_BYTES_MAX
 from multiconnect.model.cluster import Beat, NodeState, Slot, Snapshot
 from multiconnect.model.message import Event, Stream
@@ -31,6 +32,8 @@ _log = logging.getLogger("multiconnect.coreapp")
 #: How often the snapshot is read again although nothing seemed to change.
 _REREAD_S = 1.0
 _GARBAGE_S = 60.0
+_SETTLE_POLL_S = 0.005
+_INTAKE_POLL_S = 0.002
 
 
 class CoreApp:
@@ -60,37 +63,36 @@ class CoreApp:
         inbound = InboundSink(log, clock, self._work_of, self._publish)
         self._dispatcher = Dispatcher(
             log, {Stream.OUTBOUND: upstream, Stream.INBOUND: inbound}, self._lease, clock,
-            self._pacing, self._committer.kick, in_doubt_resend=in_doubt_resend,
+            self._pacing, self._committer.kick, self._fail, in_doubt_resend=in_doubt_resend,
         )
         self._committer.dispatcher = self._dispatcher
         self._endpoints: set[Endpoint] = set()
         self._local: list[LocalLink] = []
         self._paused = False
+        self._settling = False
         self._cluster = 0
         self._beats = 0
-        self._tasks: list[asyncio.Task[None]] = []
+        self._background = Background(self._fail)
         #: Set when this incarnation was declared dead: it must end.
         self.declared_dead = asyncio.Event()
+        #: Set when one of its tasks ended by a bug: it must end, a spare does better.
+        self.failed = asyncio.Event()
+        self.failure: Bug | None = None
 
     # --- life --------------------------------------------------------------------------------
     async def start(self) -> None:
         """Warm up and begin to follow the map; the node row exists already."""
         await self._upstream.start()
         await self._renew()
-        loop = asyncio.get_running_loop()
-        self._tasks = [
-            loop.create_task(coroutine)
-            for coroutine in (
-                self._committer.run(), self._keep_renewing(), self._follow(), self._collect_garbage()
-            )
-        ]
+        self._background.start(self._committer.run())
+        self._background.start(self._keep_renewing())
+        self._background.start(self._follow())
+        self._background.start(self._collect_garbage())
 
     async def stop(self) -> None:
         """End now. Slots should have been handed over before (state LEAVING, see process.py)."""
         self._lease.end()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._background.aclose()
         await self._dispatcher.aclose()
         for endpoint in list(self._endpoints):
             endpoint.abort()
@@ -98,13 +100,33 @@ class CoreApp:
         await self._log.aclose()
 
     async def settle(self) -> None:
-        """Wait until nothing is in flight and everything known is written (before `stop`)."""
+        """Wait until nothing is in flight and everything known is written (before `stop`).
+
+        Nothing is sent any more, whatever the map says. The caller bounds the time.
+        """
+        self._settling = True
         for work in self._dispatcher.works.values():
             work.drain()
-        self._committer.kick()
-        while any(not work.drained for work in self._dispatcher.works.values()):
-            await asyncio.sleep(0.005)
+        works = self._dispatcher.works
+        while not self.failed.is_set() and any(not work.drained for work in works.values()):
             self._committer.kick()
+            await asyncio.sleep(_SETTLE_POLL_S)
+
+    async def ended(self) -> None:
+        """Wait until it must end: it was declared dead, or has failed."""
+        waits = [asyncio.ensure_future(e.wait()) for e in (self.declared_dead, self.failed)]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    def _fail(self, error: BaseException) -> None:
+        self._lease.end()
+        name = type(error).__name__
+        self.failure = Bug(f"a task of {self.incarnation} ended with {name}; see the log")
+        self.failure.__cause__ = error
+        self.failed.set()
 
     def owned_slots(self) -> list[int]:
         """Return the slots that are open here."""
@@ -114,15 +136,18 @@ class CoreApp:
     def submit(self, batch: Submitted) -> None:
         """Take a batch from a router; it is answered after its commit."""
         self._committer.submit(batch)
-        if self._committer.queued_bytes > INTAKE_BYTES_MAX and not self._paused:
+        if self._committer.queued_bytes <= INTAKE_BYTES_MAX:
+            return
+        # Each time: a router may have connected since.
+        for endpoint in self._endpoints:
+            endpoint.pause()
+        if not self._paused:
             self._paused = True
-            for endpoint in self._endpoints:
-                endpoint.pause()
-            asyncio.get_running_loop().create_task(self._resume_reading())
+            self._background.start(self._resume_reading())
 
     async def _resume_reading(self) -> None:
-        while self._committer.queued_bytes > INTAKE_BYTES_MAX // 2:
-            await asyncio.sleep(0.002)
+        while self._committer.queued_bytes > INTAKE_BYTES_MAX // 2:  # noqa: ASYNC110 -- rare
+            await asyncio.sleep(_INTAKE_POLL_S)
         self._paused = False
         for endpoint in self._endpoints:
             endpoint.resume()
@@ -216,8 +241,7 @@ class CoreApp:
         for slot in [s for s in self._dispatcher.works if s not in kept]:
             self._give_up(slot)
         granted = [r for r in mine if self._committer.owned_epoch(r.slot) != r.epoch]
-        for row in granted:
-            self._committer.expect(row.slot)
+        self._committer.expect(row.slot for row in granted)
         for row in granted:
             await self._open(row)
         for row in mine:
@@ -233,7 +257,10 @@ class CoreApp:
             )
             return
         _log.info("slot_opened: slot %d epoch %d", row.slot, row.epoch)
-        self._dispatcher.open(SlotWork(tail, self._cluster))
+        work = SlotWork(tail, self._cluster)
+        if self._settling:
+            work.drain()
+        self._dispatcher.open(work)
 
     def _give_up(self, slot: int) -> None:
         _log.info("slot_given_up: slot %d", slot)
@@ -250,7 +277,7 @@ class CoreApp:
             return
         draining = work.queues[Stream.OUTBOUND].draining
         if row.drain_to is None:
-            if draining:
+            if draining and not self._settling:
                 work.resume()
                 self._committer.kick()
         elif not draining:

@@ -9,20 +9,23 @@ from __future__ import annotations
 import asyncio
 import heapq
 import logging
+import math
 import random
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 
 from multiconnect._native import records
 from multiconnect.clock import Clock
 from multiconnect.coreapp.lease import Lease
+from multiconnect.coreapp.outcomes import sound
 from multiconnect.coreapp.pacing import Pacing
-from multiconnect.coreapp.queue_entry import Entry
+from multiconnect.coreapp.queue_entry import Entry, Record
 from multiconnect.coreapp.retry_policy import gives_up, retry_delay_s
 from multiconnect.coreapp.slot_queue import SlotQueue
 from multiconnect.coreapp.slot_work import SlotWork
+from multiconnect.dataplane.background import Background
 from multiconnect.errors import CorruptData, StoreUnavailable
-from multiconnect.limits import LOAD_BYTES
-from multiconnect.model.attributes import decode_attributes
+from multiconnect.limits import LOAD_BYTES, UPSTREAM_RETRY_AFTER_MAX_S
+from multiconnect.model.attributes import Attributes, decode_attributes
 from multiconnect.model.log import SlotTail, StoredBatch
 from multiconnect.model.message import Kind, Message, Outcome, State, Stream
 from multiconnect.store.port import LogStore
@@ -37,11 +40,12 @@ _RELOAD_DELAY_S = 0.2
 class Dispatcher:
     """All owned slots' messages, one upstream per stream.
 
-    `kick` is called when rows wait to be written; `in_doubt_resend` is the account's policy for
+    `kick` is called when rows wait to be written, `failed` when a task ends with an exception (a
+    bug: the owner must end); `in_doubt_resend` is the account's policy for
     messages in doubt (True: resend marked as possible duplicate; False: report unknown).
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- the shell that wires the queues to the world
         self,
         log: LogStore,
         upstreams: dict[Stream, Upstream],
@@ -49,6 +53,7 @@ class Dispatcher:
         clock: Clock,
         pacing: Pacing,
         kick: Callable[[], None],
+        failed: Callable[[BaseException], None],
         *,
         in_doubt_resend: bool = True,
         rng: random.Random | None = None,
@@ -60,7 +65,7 @@ class Dispatcher:
         self._pacing = pacing
         self._kick = kick
         self._resend = in_doubt_resend
-        self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
+        self._rng = rng or random.Random()
         self.works: dict[int, SlotWork] = {}
         self._in_flight = dict.fromkeys(Stream, 0)
         self._timers: list[tuple[float, int, SlotWork, Stream, Entry]] = []
@@ -68,7 +73,7 @@ class Dispatcher:
         self._timer: asyncio.TimerHandle | None = None
         self._pump_timer: asyncio.TimerHandle | None = None
         self._loading: set[tuple[Stream, int]] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = Background(failed)
         self.counts = dict.fromkeys(("sent", "failed", "retried", "in_doubt", "unknown"), 0)
 
     # --- slots coming and going --------------------------------------------------------------
@@ -81,7 +86,7 @@ class Dispatcher:
     def reloaded(self, work: SlotWork, tail: SlotTail) -> None:
         """The tail was read anew after "don't know": batches may be stored that we never saw."""
         for stream, queue in work.queues.items():
-            queue.extended(tail.streams[stream].next_seq)
+            queue.extended(tail.streams[stream])
             self._load_if_wanted(work, queue)
 
     def close(self, slot: int) -> None:
@@ -94,9 +99,7 @@ class Dispatcher:
         for timer in (self._timer, self._pump_timer):
             if timer is not None:
                 timer.cancel()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._background.aclose()
 
     def _is_current(self, work: SlotWork) -> bool:
         return self.works.get(work.slot) is work
@@ -109,10 +112,7 @@ class Dispatcher:
             self._offer(work, queue, stored)
 
     def _offer(self, work: SlotWork, queue: SlotQueue, stored: StoredBatch) -> None:
-        if stored.body is None:
-            _log.error("body_missing: slot %d sequence %d", stored.slot, stored.base_seq)
-            return
-        loaded = queue.offer(stored, records(stored.body))
+        loaded = queue.offer(stored, _records(stored))
         for entry in loaded.in_doubt:
             self._resolve_in_doubt(work, queue, entry)
         for entry in loaded.held:
@@ -139,13 +139,14 @@ class Dispatcher:
             return
         entry.attempts = earlier.attempts
         delay_s = max(0, earlier.due_at_ms - self._clock.wall_ms()) / 1000
+        delay_s = min(delay_s, 2 * UPSTREAM_RETRY_AFTER_MAX_S)  # the wall clock may have stepped
         self._release_later(work, queue.stream, entry, delay_s)
 
     def _load_if_wanted(self, work: SlotWork, queue: SlotQueue) -> None:
         key = (queue.stream, queue.slot)
         if queue.wants_more and key not in self._loading:
             self._loading.add(key)
-            self._spawn(self._load(work, queue, key))
+            self._background.start(self._load(work, queue, key))
 
     async def _load(self, work: SlotWork, queue: SlotQueue, key: tuple[Stream, int]) -> None:
         try:
@@ -184,7 +185,8 @@ class Dispatcher:
                     break
                 self._send_from(work, stream, upstream, room)
         wait_s = self._pacing.wait_s(now_s)
-        if wait_s > 0 and self._pump_timer is None:
+        # Infinite while no slot is owned: then there is nothing to wake up for.
+        if 0 < wait_s < math.inf and self._pump_timer is None:
             self._pump_timer = asyncio.get_running_loop().call_later(wait_s, self._pump_again)
 
     def _pump_again(self) -> None:
@@ -203,15 +205,15 @@ class Dispatcher:
         for at in range(0, len(entries), upstream.batch_max):
             chunk = entries[at : at + upstream.batch_max]
             self._in_flight[stream] += len(chunk)
-            self._spawn(self._deliver(work, stream, upstream, chunk))
+            self._background.start(self._deliver(work, stream, upstream, chunk))
         self._load_if_wanted(work, queue)
 
     def _may_go(self, work: SlotWork, stream: Stream, entry: Entry) -> bool:
         """Check expiry and pacing; a message that may not go now is settled or held."""
         now_ms = self._clock.wall_ms()
-        expires_at_ms = _expiry(entry)
-        if expires_at_ms and now_ms >= expires_at_ms:
-            work.gave_up(stream, entry, State.EXPIRED, Outcome("expired", reason="expired"), now_ms)
+        attributes = _attributes(entry)
+        if attributes is None or entry.arrived or 0 < attributes.expires_at_ms <= now_ms:
+            self._settle_unsent(work, stream, entry, attributes, now_ms)
             self._kick()
             return False
         if stream is Stream.OUTBOUND:
@@ -224,17 +226,26 @@ class Dispatcher:
             self._pacing.take(entry.recipient, self._clock.monotonic())
         return True
 
+    def _settle_unsent(
+        self, work: SlotWork, stream: Stream, entry: Entry, attributes: Attributes | None,
+        now_ms: int,
+    ) -> None:
+        """Settle a message without sending it (again)."""
+        if entry.arrived:
+            # An attempt of which nobody knew whether it arrived: a webhook says it did.
+            work.sent(stream, entry, Outcome.sent(), now_ms)
+        elif attributes is None:
+            unreadable = Outcome.failed("its record has an unknown kind or malformed attributes")
+            work.gave_up(stream, entry, State.FAILED, unreadable, now_ms)
+        else:
+            work.gave_up(stream, entry, State.EXPIRED, Outcome("expired", reason="expired"), now_ms)
+
     async def _deliver(
         self, work: SlotWork, stream: Stream, upstream: Upstream, entries: list[Entry]
     ) -> None:
-        messages = [self._message(work, stream, entry) for entry in entries]
         try:
-            outcomes = await upstream.send(messages)
-            if len(outcomes) != len(entries):
-                raise RuntimeError(f"{len(outcomes)} outcomes for {len(entries)} messages")
-        except Exception as error:  # noqa: BLE001 - a connector's bug must not lose messages
-            _log.exception("upstream_bug: %d messages are in doubt", len(entries))
-            outcomes = [Outcome.retry(f"upstream failed: {error!r}", ambiguous=True)] * len(entries)
+            messages = [self._message(work, stream, entry) for entry in entries]
+            outcomes = await _outcomes(upstream, messages)
         finally:
             self._in_flight[stream] -= len(entries)
         if self._is_current(work):
@@ -249,7 +260,7 @@ class Dispatcher:
             recipient=entry.recipient,
             body=entry.payload,
             kind=Kind(entry.kind),
-            account=decode_attributes(entry.attributes).account if entry.attributes else "",
+            account=decode_attributes(entry.attributes).account,
             slot=work.slot,
             sequence=entry.sequence,
             attempt=entry.attempts + 1,
@@ -259,7 +270,7 @@ class Dispatcher:
 
     def _apply(self, work: SlotWork, stream: Stream, entry: Entry, outcome: Outcome) -> None:
         now_ms = self._clock.wall_ms()
-        if outcome.status == "sent":
+        if outcome.status == "sent" or (outcome.status == "retry" and entry.arrived):
             self.counts["sent"] += 1
             work.sent(stream, entry, outcome, now_ms)
         elif outcome.status == "retry" and not gives_up(entry.accepted_at_ms, now_ms):
@@ -268,6 +279,7 @@ class Dispatcher:
             work.retry(stream, entry, outcome, now_ms + int(delay_s * 1000))
             self._release_later(work, stream, entry, delay_s)
         else:
+            entry.attempts += 1
             doubt = outcome.ambiguous or entry.possible_duplicate
             final = State.UNKNOWN if outcome.status == "retry" and doubt else State.FAILED
             self.counts["unknown" if final is State.UNKNOWN else "failed"] += 1
@@ -300,16 +312,39 @@ class Dispatcher:
         self._arm()
         self._kick()
 
-    def _spawn(self, coroutine: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
-
-def _expiry(entry: Entry) -> int:
-    if not entry.attributes:
-        return 0
+async def _outcomes(upstream: Upstream, messages: list[Message]) -> list[Outcome]:
+    """Return one outcome per message; a connector's bug must not lose any."""
     try:
-        return decode_attributes(entry.attributes).expires_at_ms
-    except CorruptData:
-        return 0
+        said = await upstream.send(messages)
+        if len(said) != len(messages):
+            raise RuntimeError(f"{len(said)} outcomes for {len(messages)} messages")
+    except (Exception, asyncio.CancelledError) as error:
+        task = asyncio.current_task()
+        if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+            raise
+        # Not the text of the error: it may quote a message.
+        name = type(error).__name__
+        _log.error("upstream_bug: %s; %d messages may have arrived", name, len(messages))
+        return [Outcome.retry(f"the upstream raised {name}", ambiguous=True)] * len(messages)
+    return [sound(outcome) for outcome in said]
+
+
+def _records(stored: StoredBatch) -> list[Record]:
+    """Return a batch's records; none of one that cannot be read (it stays pending, and is told)."""
+    try:
+        if stored.body is None:
+            raise CorruptData("its body is gone although messages of it are pending")
+        return records(stored.body)
+    except CorruptData as error:
+        _log.error("batch_unreadable: slot %d from %d: %s", stored.slot, stored.base_seq, error)
+        return []
+
+
+def _attributes(entry: Entry) -> Attributes | None:
+    """Return a message's attributes, None if the record is none of ours."""
+    try:
+        Kind(entry.kind)
+        return decode_attributes(entry.attributes)
+    except ValueError:
+        return None

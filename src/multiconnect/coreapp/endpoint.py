@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Protocol
+from typing import Protocol, cast
 
 from multiconnect._native import FrameReader, encode_answers, frame_header, split_batches
 from multiconnect.coreapp.group import Entry, Submitted
@@ -44,15 +44,17 @@ class Endpoint(asyncio.BufferedProtocol):
         self._greeted = False
         self._answers: dict[int, list[Entry]] = {}
         self._flush_due = False
+        #: Why nothing is read: the intake is full, or the router does not take its answers.
+        self._intake_full = False
+        self._unread_answers = False
         self.wants_events = False
         self.events_dropped = 0
 
     # --- in ----------------------------------------------------------------------------------
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Remember the transport."""
-        if not isinstance(transport, asyncio.Transport):
-            raise TypeError("a lane needs a stream transport")
-        self._transport = transport
+        # uvloop's transports are asyncio.Transport in all but ancestry.
+        self._transport = cast("asyncio.Transport", transport)
         self._intake.connected(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:
@@ -79,6 +81,8 @@ class Endpoint(asyncio.BufferedProtocol):
             raise CorruptData(f"frame type {frame_type} is not one a router may send now")
 
     def _greet(self, hello: dict[str, object]) -> None:
+        if self._greeted:
+            raise CorruptData("a second HELLO on one connection")
         if hello.get("protocol") != PROTOCOL_VERSION:
             raise CorruptData(f"lane protocol {hello.get('protocol')!r}, {PROTOCOL_VERSION} wanted")
         self._greeted = True
@@ -132,14 +136,34 @@ class Endpoint(asyncio.BufferedProtocol):
 
     # --- flow --------------------------------------------------------------------------------
     def pause(self) -> None:
-        """Read nothing more for now."""
-        if self._transport is not None and self._transport.is_reading():
-            self._transport.pause_reading()
+        """Read nothing more for now: the intake is full."""
+        self._intake_full = True
+        self._read_or_not()
 
     def resume(self) -> None:
         """Read again."""
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.resume_reading()
+        self._intake_full = False
+        self._read_or_not()
+
+    def pause_writing(self) -> None:
+        """The router does not take its answers: take nothing more from it."""
+        self._unread_answers = True
+        self._read_or_not()
+
+    def resume_writing(self) -> None:
+        """The router has caught up."""
+        self._unread_answers = False
+        self._read_or_not()
+
+    def _read_or_not(self) -> None:
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        wanted = not (self._intake_full or self._unread_answers)
+        if wanted and not transport.is_reading():
+            transport.resume_reading()
+        elif not wanted and transport.is_reading():
+            transport.pause_reading()
 
     def abort(self) -> None:
         """Drop the connection."""

@@ -64,16 +64,21 @@ def keyed_records(batch: Submitted) -> list[KeyedRecord]:
     if not batch.header.flags & FLAG_KEYED:
         return []
     found = []
-    for index, _kind, recipient, payload, raw in records(batch.data):
+    for index, kind, recipient, payload, raw in records(batch.data):
         attributes = decode_attributes(raw)
         if attributes.idempotency_key:
-            scope = f"{attributes.account}\0{recipient}\0{attributes.idempotency_key}"
-            found.append(KeyedRecord(index, _hash(scope.encode()), _hash(payload)))
+            scope = (attributes.account, recipient, attributes.idempotency_key)
+            key = _hash(*(part.encode() for part in scope))
+            found.append(KeyedRecord(index, key, _hash(bytes([kind]), payload)))
     return found
 
 
-def _hash(data: bytes) -> bytes:
-    return blake2b(data, digest_size=16).digest()
+def _hash(*parts: bytes) -> bytes:
+    digest = blake2b(digest_size=16)
+    for part in parts:
+        # With its length: no part can pass for the end of another.
+        digest.update(len(part).to_bytes(4, "little") + part)
+    return digest.digest()
 
 
 @dataclass(slots=True)

@@ -18,6 +18,7 @@ from multiconnect.limits import UPSTREAM_BATCH_MAX, UPSTREAM_IN_FLIGHT_MAX
 from multiconnect.model.message import Event, Kind, Message, Outcome, State, Stream
 from multiconnect.model.message_id import decode_id
 from multiconnect.store.port import LogStore
+from multiconnect.store.rules import all_settled
 
 _log = logging.getLogger("multiconnect.inbound")
 
@@ -62,6 +63,8 @@ class InboundSink:
             data = orjson.loads(message.body)
         except orjson.JSONDecodeError as error:
             return Outcome.failed(f"inbound record is not JSON: {error}")
+        if not isinstance(data, dict):
+            return Outcome.failed("inbound record is no JSON object")
         if message.kind is Kind.STATUS:
             return await self._status(message, data)
         message_id = str(data.get("id", ""))
@@ -73,28 +76,38 @@ class InboundSink:
         return Outcome.sent(message_id)
 
     async def _status(self, message: Message, data: dict[str, object]) -> Outcome:
-        address = decode_id(str(data.get("biz_opaque_callback_data", "")))
+        message_id = str(data.get("biz_opaque_callback_data", ""))
+        address = decode_id(message_id)
         state = _STATES.get(str(data.get("status")))
         if address is None or state is None or address.slot != message.slot:
             return Outcome.failed("a status of no message of ours, or of no known kind")
         work = self._work_of(message.slot)
         if work is None:
             return Outcome.retry("the slot is being handed over")
+        if message_id != work.message_id(Stream.OUTBOUND, address.sequence):
+            return Outcome.failed("a status of another cluster's message, or of an inbound one")
         try:
-            await self._apply(work, message, address.sequence, state, data)
+            return await self._apply(work, message, address.sequence, state, data)
         except StoreUnavailable as error:
             return Outcome.retry(str(error))
-        return Outcome.sent()
 
     async def _apply(
         self, work: SlotWork, message: Message, sequence: int, state: State,
         data: dict[str, object],
-    ) -> None:
+    ) -> Outcome:
         now_ms = self._clock.wall_ms()
-        recipient = message.recipient
+        recipient, book = message.recipient, work.books[Stream.OUTBOUND]
         if work.status(sequence, recipient, state, now_ms, data) is not None:
-            return
-        stored = await self._log.find_message(Stream.OUTBOUND, work.slot, sequence)
+            return Outcome.sent()
+        with book.reading(sequence):
+            stored = await self._log.find_message(Stream.OUTBOUND, work.slot, sequence)
+        if work.status(sequence, recipient, state, now_ms, data) is not None:
+            return Outcome.sent()  # loaded by somebody else meanwhile
         if stored is not None:
-            work.books[Stream.OUTBOUND].loaded(stored.batch)
+            if not all_settled(stored.batch.states):
+                # Its queue will come to this batch. Two copies of its states would overwrite each
+                # other, and the book writes batches as settled.
+                return Outcome.retry("the message's batch is not loaded yet")
+            book.loaded(stored.batch)
             work.status(sequence, recipient, state, now_ms, data)
+        return Outcome.sent()

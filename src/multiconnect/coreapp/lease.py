@@ -16,6 +16,7 @@ class Lease:
     def __init__(self, timers: Timers) -> None:
         self._length_s = timers.lease_ttl_s - timers.margin_s
         self._until_s = float("-inf")
+        self._ended = False
 
     def renewed(self, asked_at_s: float) -> None:
         """A renewal that was asked for at this time has succeeded."""
@@ -23,8 +24,8 @@ class Lease:
 
     def end(self) -> None:
         """Stop sending for good: this incarnation was declared dead."""
-        self._until_s = float("-inf")
+        self._ended = True
 
     def valid_at(self, now_s: float) -> bool:
         """Whether a send may start now."""
-        return now_s < self._until_s
+        return not self._ended and now_s < self._until_s

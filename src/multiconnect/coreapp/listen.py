@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -21,11 +20,16 @@ async def listen(
         server = await loop.create_server(new_endpoint, host, int(port or 0))
         bound = server.sockets[0].getsockname()[1]
         return server, f"tcp:{host}:{bound}"
-    with contextlib.suppress(FileNotFoundError):
-        Path(socket_path).unlink()
+    forget_socket(socket_path)
     before = os.umask(0o077)
     try:
         server = await loop.create_unix_server(new_endpoint, socket_path)
     finally:
         os.umask(before)
     return server, f"unix:{socket_path}"
+
+
+def forget_socket(socket_path: str) -> None:
+    """Remove the file of a socket that nobody listens on (any more)."""
+    if socket_path:
+        Path(socket_path).unlink(missing_ok=True)

@@ -69,7 +69,9 @@ class OwnedSlot:
                     return answer
         return Gap(last + 1)
 
-    def store(self, stream: Stream, producer: int, answer: Answer, count: int) -> tuple[Answer, ...]:
+    def store(
+        self, stream: Stream, producer: int, answer: Answer, count: int
+    ) -> tuple[Answer, ...]:
         """Take a batch as stored; return the answers to keep for its producer."""
         kept = (*self._answers.get((stream, producer), ()), answer)[-ANSWERS_KEPT:]
         self._answers[stream, producer] = kept

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from pathlib import Path
 
 from multiconnect.clock import SystemClock
 from multiconnect.config.child import ChildContext
 from multiconnect.coreapp.coreapp import CoreApp
-from multiconnect.coreapp.listen import listen
+from multiconnect.coreapp.listen import forget_socket, listen
 from multiconnect.coreapp.pacing import Pacing
 from multiconnect.errors import Refused, StoreUnavailable
 from multiconnect.limits import HAND_OVER_MAX_S
@@ -23,7 +22,10 @@ _log = logging.getLogger("multiconnect.coreapp")
 
 
 async def run(context: ChildContext) -> None:
-    """Be a CoreApp until told to stop; returning ends the process with exit code 0."""
+    """Be a CoreApp until told to stop; returning ends the process with exit code 0.
+
+    Raises Bug when one of its tasks failed: the process ends with 1 and a spare takes over.
+    """
     settings, clock = context.settings, SystemClock()
     store = await open_store(settings.store, clock=clock)
     upstream = open_upstream(
@@ -33,29 +35,39 @@ async def run(context: ChildContext) -> None:
         version=settings.upstream_version,
     )
     pacing = Pacing(settings.number_rate, pair_rate=settings.pair_rate)
-    log = await store.log(settings.incarnation)
-    app = CoreApp(
-        settings.incarnation, store.control, log, upstream, settings.timers, clock, pacing
+    # In this order: the address is part of the node's row, and the log is made ready (warm) only
+    # for a node that has one. No router connects before there is an app: nothing is granted yet.
+    apps: list[CoreApp] = []
+    server, address = await listen(
+        lambda: apps[0].new_endpoint(),  # noqa: PLW0108 -- looked up when somebody connects
+        settings.socket_path,
+        settings.lane_listen,
     )
-    server, address = await listen(app.new_endpoint, settings.socket_path, settings.lane_listen)
     try:
         if not await store.control.join(context.node(address)):
             raise Refused(f"{settings.incarnation} was used before; join with a new incarnation")
+        log = await store.log(settings.incarnation)
+        app = CoreApp(
+            settings.incarnation, store.control, log, upstream, settings.timers, clock, pacing
+        )
+        apps.append(app)
         await app.start()
         await store.control.set_node_state(settings.incarnation, NodeState.READY, "")
         context.ready()
-        await _until_stopped(context.stop, app.declared_dead)
+        await _until_stopped(context.stop, app)
+        if app.failure is not None:
+            raise app.failure
         await _leave(store.control, settings.incarnation, app)
     finally:
         server.close()
-        await app.stop()
+        for started in apps:
+            await started.stop()
         await store.aclose()
-        if settings.socket_path:
-            Path(settings.socket_path).unlink(missing_ok=True)
+        forget_socket(settings.socket_path)
 
 
-async def _until_stopped(stop: asyncio.Event, declared_dead: asyncio.Event) -> None:
-    waits = [asyncio.ensure_future(stop.wait()), asyncio.ensure_future(declared_dead.wait())]
+async def _until_stopped(stop: asyncio.Event, app: CoreApp) -> None:
+    waits = [asyncio.ensure_future(stop.wait()), asyncio.ensure_future(app.ended())]
     try:
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -83,5 +95,5 @@ async def _leave(control: ControlStore, incarnation: str, app: CoreApp) -> None:
 
 
 async def _until_relieved(app: CoreApp) -> None:
-    while app.owned_slots():
+    while app.owned_slots():  # noqa: ASYNC110 -- a moment, once in a process' life
         await asyncio.sleep(0.01)

@@ -43,13 +43,19 @@ class Entry:
     attempts: int = 0
     #: Blocked until released: its retry is not due, or its recipient is paced.
     blocked: bool = False
-    #: The highest state a webhook reported before the outcome was known.
+    #: The highest state a webhook reported before the outcome was known, and what came with it.
     early: State | None = None
+    early_data: dict[str, object] = field(default_factory=dict)
 
     @property
     def possible_duplicate(self) -> bool:
         """Whether an earlier attempt may have arrived."""
         return bool(self.batch.get(self.sequence) & DUPLICATE_FLAG)
+
+    @property
+    def arrived(self) -> bool:
+        """Whether a webhook proves that an attempt arrived, whatever came of the call itself."""
+        return self.early in {State.SENT, State.DELIVERED, State.READ}
 
 
 @dataclass(slots=True)

@@ -58,8 +58,8 @@ class Recipients:
         if not line:
             del self._lines[entry.recipient]
             return None
-        if was_first and line[0].blocked:
-            self.parked += len(line)
+        if line[0].blocked:
+            self.parked += len(line) if was_first else -1
         return line[0]
 
     def block(self, entry: Entry) -> None:

@@ -5,9 +5,10 @@ Pure: no I/O, no clock. It keeps
 * invariant 5: one message in flight per recipient, in sequence order; a retry or a paced message
   blocks its own recipient and nobody else;
 * invariant 6: nothing is handed out before it was *claimed* durably. Most messages are claimed by
-  the watermark, at most `WATERMARK_STEP` unsettled ones at a time. A message that must wait although
-  the watermark covers it is written HELD, and claimed again one by one (SENDING). So after a crash
-  exactly the messages that are SENDING, or ACCEPTED at or below the watermark, are in doubt.
+  the watermark. A message that must wait although the watermark covers it is written HELD, and
+  claimed again one by one (SENDING). Of both kinds together at most `WATERMARK_STEP` are unsettled
+  at a time. So after a crash exactly the messages that are SENDING, or ACCEPTED at or below the
+  watermark, are in doubt.
 
 Life of an entry: waiting → (claimed) → ready → in flight → settled, or back to held.
 `collect` returns what must be written; `confirm` is called once that is durable; `restore` when
@@ -19,16 +20,17 @@ from __future__ import annotations
 from collections import deque
 
 from multiconnect.coreapp.batch_states import BatchStates
+from multiconnect.coreapp.claims import Claims
 from multiconnect.coreapp.queue_entry import Entry, Loaded, Phase, QueueWrite, Record
 from multiconnect.coreapp.recipients import Recipients
 from multiconnect.limits import (
     SLOT_PARKED_MESSAGES,
     SLOT_WINDOW_BYTES,
     SLOT_WINDOW_MESSAGES,
-    WATERMARK_STEP,
 )
 from multiconnect.model.log import Mark, Progress, StoredBatch, StreamTail
 from multiconnect.model.message import DUPLICATE_FLAG, SETTLED, STATE_MASK, State, Stream
+
 
 class SlotQueue:
     """One stream of one slot, from the first unsettled message on."""
@@ -36,9 +38,6 @@ class SlotQueue:
     def __init__(self, stream: Stream, slot: int, tail: StreamTail) -> None:
         self.stream = stream
         self.slot = slot
-        #: What the previous owner had claimed: unsettled messages up to here are in doubt.
-        self._inherited_watermark = tail.watermark
-        self._watermark = tail.watermark
         #: Every message below is loaded or settled.
         self.loaded_to = tail.settled_below
         self._end = max(tail.next_seq, tail.settled_below)
@@ -48,7 +47,7 @@ class SlotQueue:
         self._unclaimed: deque[Entry] = deque()
         self._to_claim: dict[int, Entry] = {}
         self._ready: deque[Entry] = deque()
-        self._claimed = 0
+        self._claims = Claims(tail.watermark)
         self._dirty: dict[int, BatchStates] = {}
         self.in_flight = 0
         self.draining = False
@@ -58,7 +57,7 @@ class SlotQueue:
     @property
     def wants_more(self) -> bool:
         """Whether stored messages are not loaded and there is room for them."""
-        return self.loaded_to < self._end and self._has_room()
+        return self.loaded_to < self._end and (self._has_room() or self._unloaded > 0)
 
     @property
     def end(self) -> int:
@@ -83,11 +82,14 @@ class SlotQueue:
         """A batch was stored; True when it should be offered now, False when loaded later."""
         contiguous = self.loaded_to == base_seq == self._end
         self._end = base_seq + count
-        return contiguous and self._has_room()
+        # What the append claimed is taken in whatever the room: claims must not wait for it.
+        return contiguous and (self._has_room() or base_seq <= self._claims.ahead)
 
-    def extended(self, end_seq: int) -> None:
-        """The store holds messages up to `end_seq`, whether we saw them appended or not."""
-        self._end = max(self._end, end_seq)
+    def extended(self, tail: StreamTail) -> None:
+        """The tail was read anew: it may hold appends and a watermark that nobody confirmed."""
+        self._end = max(self._end, tail.next_seq)
+        self._claims.ahead = -1
+        self._raise_watermark(tail.watermark)
 
     def skip_to(self, sequence: int) -> None:
         """The store holds nothing unsettled below `sequence`."""
@@ -119,7 +121,7 @@ class SlotQueue:
 
     def _admit(self, entry: Entry, state: State, loaded: Loaded) -> None:
         self._recipients.add(entry)
-        if self._is_in_doubt(entry.sequence, state):
+        if self._claims.is_in_doubt(entry.sequence, state):
             loaded.in_doubt.append(entry)
         elif state is State.HELD:
             loaded.held.append(entry)
@@ -129,38 +131,43 @@ class SlotQueue:
         entry.phase = Phase.HELD
         self._recipients.block(entry)
 
-    def _is_in_doubt(self, sequence: int, state: State) -> bool:
-        return state is State.SENDING or (
-            state is State.ACCEPTED and sequence <= self._inherited_watermark
-        )
-
     # --- claims ------------------------------------------------------------------------------
     def claim_ahead(self, end_seq: int) -> Mark | None:
         """Return the mark to write together with an append that ends before `end_seq`.
 
         So a message that can be sent at once is claimed by the very commit that accepts it.
         """
-        room = WATERMARK_STEP - self._claimed
-        if self.draining or room <= 0 or self._unclaimed or self.loaded_to != self._end:
+        claims, room = self._claims, self._claim_room
+        if self.draining or not room or self._unclaimed or self.loaded_to != self._end:
             return None
-        watermark = min(end_seq - 1, max(self._watermark, self._end - 1) + room)
-        if watermark <= self._watermark:
+        watermark = min(end_seq - 1, max(claims.watermark, self._end - 1) + room)
+        if watermark <= claims.watermark:
             return None
+        claims.ahead = watermark
         return Mark(self.stream, self.slot, watermark, self._settled_below())
 
     def claimed_ahead(self, mark: Mark) -> None:
-        """The mark of `claim_ahead` is durable; the batch was (or will be) offered."""
+        """The mark of `claim_ahead` is durable, and the batch it covers was offered."""
+        self._claims.ahead = -1
         self._mark = mark
         self._raise_watermark(mark.watermark)
 
+    @property
+    def _claim_room(self) -> int:
+        return self._claims.room(self.loaded_to)
+
+    @property
+    def _unloaded(self) -> int:
+        return self._claims.unloaded(self.loaded_to)
+
     def _raise_watermark(self, watermark: int) -> None:
-        self._watermark = max(self._watermark, watermark)
+        self._claims.watermark = max(self._claims.watermark, watermark)
         self._cover()
 
     def _cover(self) -> None:
         """Turn entries the watermark now covers into claimed ones, or hold them."""
         unclaimed = self._unclaimed
-        while unclaimed and unclaimed[0].sequence <= self._watermark:
+        while unclaimed and unclaimed[0].sequence <= self._claims.watermark:
             entry = unclaimed.popleft()
             if entry.phase is not Phase.WAITING:
                 continue
@@ -171,8 +178,9 @@ class SlotQueue:
                 self._claim(entry)
 
     def _claim(self, entry: Entry) -> None:
+        if entry.phase is not Phase.CLAIMING:
+            self._claims.count += 1
         entry.phase = Phase.CLAIMED
-        self._claimed += 1
         if self._is_first(entry):
             self._ready.append(entry)
 
@@ -237,14 +245,19 @@ class SlotQueue:
         """Keep a held message from being tried until `release`."""
         self._recipients.block(entry)
 
-    def advance(self, sequence: int, state: State) -> bool | None:
-        """A webhook reports `state` of a message; True if it changed, None if not loaded here."""
+    def advance(self, sequence: int, state: State, data: dict[str, object]) -> bool | None:
+        """A webhook reports `state` of a message; True if it changed, None if not loaded here.
+
+        What is reported before the outcome is known is kept for `settle` (no change yet).
+        """
         for base_seq, batch in self._batches.items():
             if base_seq <= sequence < base_seq + len(batch.states):
-                return self._advance(batch, sequence, state)
+                return self._advance(batch, sequence, state, data)
         return None
 
-    def _advance(self, batch: BatchStates, sequence: int, state: State) -> bool:
+    def _advance(
+        self, batch: BatchStates, sequence: int, state: State, data: dict[str, object]
+    ) -> bool:
         current = State(batch.get(sequence) & STATE_MASK)
         if current in SETTLED:
             changed = batch.advance(sequence, state)
@@ -252,10 +265,9 @@ class SlotQueue:
                 self._dirty[batch.base_seq] = batch
             return changed
         entry = next((e for e in self._recipients if e.sequence == sequence), None)
-        if entry is None or (entry.early is not None and entry.early >= state):
-            return False
-        entry.early = state
-        return True
+        if entry is not None and (entry.early is None or entry.early < state):
+            entry.early, entry.early_data = state, data
+        return False
 
     def _is_first(self, entry: Entry) -> bool:
         return self._recipients.first(entry.recipient) is entry
@@ -263,8 +275,8 @@ class SlotQueue:
     def _leave(self, entry: Entry) -> None:
         if entry.phase is Phase.IN_FLIGHT:
             self.in_flight -= 1
-        if entry.phase in {Phase.IN_FLIGHT, Phase.CLAIMED}:
-            self._claimed -= 1
+        if entry.phase in {Phase.CLAIMING, Phase.CLAIMED, Phase.IN_FLIGHT}:
+            self._claims.count -= 1
 
     def _promote(self, entry: Entry) -> None:
         if entry.phase is Phase.CLAIMED:
@@ -302,8 +314,12 @@ class SlotQueue:
 
     @property
     def drained(self) -> bool:
-        """Nothing in flight and nothing left to write; the next owner finds nothing in doubt."""
-        return self.draining and not (self.in_flight or self._dirty or self._writing)
+        """Nothing in flight and nothing left to write; the next owner finds nothing in doubt.
+
+        (Except what this owner found in doubt itself and had not come to yet.)
+        """
+        unwritten = self._dirty or self._writing or self._claims.ahead >= 0 or self._unloaded
+        return self.draining and not (self.in_flight or unwritten)
 
     # --- writing -----------------------------------------------------------------------------
     @property
@@ -312,11 +328,11 @@ class SlotQueue:
         return bool(self._dirty or self._may_claim_one()) or self._next_watermark() is not None
 
     def _may_claim_one(self) -> bool:
-        return bool(self._to_claim) and self._claimed < WATERMARK_STEP
+        return bool(self._to_claim) and self._claim_room > 0
 
     def _next_watermark(self) -> int | None:
-        room = WATERMARK_STEP - self._claimed
-        if self.draining or room <= 0 or not self._unclaimed:
+        room = self._claim_room
+        if self.draining or not room or not self._unclaimed:
             return None
         last = min(room, len(self._unclaimed)) - 1
         return self._unclaimed[last].sequence
@@ -336,17 +352,18 @@ class SlotQueue:
         self._dirty = {}
         mark = Mark(
             self.stream, self.slot,
-            self._watermark if watermark is None else watermark, self._settled_below(),
+            self._claims.watermark if watermark is None else watermark, self._settled_below(),
         )
         if mark != self._mark:
             write.mark = mark
         return write
 
     def _collect_claims(self, write: QueueWrite) -> None:
-        for sequence in list(self._to_claim)[: max(0, WATERMARK_STEP - self._claimed)]:
+        for sequence in list(self._to_claim)[: self._claim_room]:
             entry = self._to_claim.pop(sequence)
             if entry.phase is Phase.HELD and not entry.blocked:
                 entry.phase = Phase.CLAIMING
+                self._claims.count += 1
                 self._set(entry, State.SENDING)
                 write.claims.append(entry)
 
@@ -365,6 +382,7 @@ class SlotQueue:
         self._writing = False
         for entry in write.claims:
             if entry.phase is Phase.CLAIMING:
+                self._leave(entry)
                 self._write_held(entry)
                 self._want_claim(entry)
         for row in write.progress:

@@ -123,8 +123,10 @@ class SlotWork:
             row = UpstreamId(stream, self.slot, entry.sequence, outcome.upstream_id)
             self._rows.upstream_ids.append(row)
         if stream is Stream.OUTBOUND:
-            for reported in dict.fromkeys((State.SENT, state)):
-                self._tell(reported, entry.sequence, entry.recipient, now_ms, duplicate)
+            self._tell(State.SENT, entry.sequence, entry.recipient, now_ms, duplicate)
+            if state is not State.SENT:
+                early = entry.early_data
+                self._tell(state, entry.sequence, entry.recipient, now_ms, duplicate, early)
 
     def gave_up(
         self, stream: Stream, entry: Entry, state: State, outcome: Outcome, now_ms: int
@@ -138,12 +140,13 @@ class SlotWork:
                     outcome.reason)
         )
         if stream is Stream.OUTBOUND:
-            data = {"code": outcome.code, "reason": outcome.reason}
+            data: dict[str, object] = {"code": outcome.code, "reason": outcome.reason}
             self._tell(state, entry.sequence, entry.recipient, now_ms, duplicate, data)
 
     def retry(self, stream: Stream, entry: Entry, outcome: Outcome, due_at_ms: int) -> None:
         """It will be tried again."""
         entry.attempts += 1
+        entry.early = None
         self.queues[stream].hold(entry, ambiguous=outcome.ambiguous)
         key = (stream, entry.sequence)
         self._rows.retries_done.discard(key)
@@ -156,7 +159,7 @@ class SlotWork:
         self, sequence: int, recipient: str, state: State, now_ms: int, data: dict[str, object]
     ) -> bool | None:
         """A webhook reports on an outbound message; None: its batch must be read back first."""
-        changed = self.queues[Stream.OUTBOUND].advance(sequence, state)
+        changed = self.queues[Stream.OUTBOUND].advance(sequence, state, data)
         if changed is None:
             changed = self.books[Stream.OUTBOUND].advance(sequence, state)
         if changed:

@@ -8,6 +8,8 @@ a state is never read back from the store while a newer one is on its way there 
 from __future__ import annotations
 
 from bisect import bisect_right, insort
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from multiconnect.coreapp.batch_states import BatchStates
 from multiconnect.limits import SLOT_RECENT_BATCHES
@@ -26,6 +28,8 @@ class StatusBook:
         #: Changed and not written; written but not known to be durable.
         self._dirty: set[int] = set()
         self._writing: set[int] = set()
+        #: Sequences whose batch is being read from the store.
+        self._reading: list[int] = []
 
     @property
     def dirty(self) -> bool:
@@ -36,6 +40,15 @@ class StatusBook:
         """A queue has let go of a batch whose last states are being written."""
         self._insert(BatchStates(row.base_seq, row.states))
         self._writing.add(row.base_seq)
+
+    @contextmanager
+    def reading(self, sequence: int) -> Iterator[None]:
+        """Forget nothing of a message's batch in the block: it reads what may be older by then."""
+        self._reading.append(sequence)
+        try:
+            yield
+        finally:
+            self._reading.remove(sequence)
 
     def loaded(self, batch: StoredBatch) -> None:
         """A batch was read back; what the book knows already is newer."""
@@ -82,6 +95,8 @@ class StatusBook:
     def _forget_oldest(self) -> None:
         excess = len(self._bases) - SLOT_RECENT_BATCHES
         for base_seq in self._bases[: max(0, excess)]:
-            if base_seq not in self._dirty:
+            end = base_seq + len(self._batches[base_seq].states)
+            is_read = any(base_seq <= sequence < end for sequence in self._reading)
+            if base_seq not in self._dirty and not is_read:
                 self._bases.remove(base_seq)
                 del self._batches[base_seq]

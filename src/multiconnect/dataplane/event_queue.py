@@ -7,6 +7,7 @@ Events that arrive before anybody iterates are kept (bounded) for the first who 
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections import deque
 from collections.abc import AsyncIterator, Iterable
 
@@ -53,23 +54,28 @@ class EventHub:
 
     def __init__(self) -> None:
         self._backlog: deque[Event] | None = deque(maxlen=EVENTS_QUEUED_MAX)
-        self._streams: list[EventStream] = []
+        # Weak: who stops iterating does not say so, and must not be kept (and filled) for ever.
+        self._streams: weakref.WeakSet[EventStream] = weakref.WeakSet()
+        self._closed = False
 
     def publish(self, events: list[Event]) -> None:
         """Give events to every reader, or keep them for the first one."""
         if self._backlog is not None:
             self._backlog.extend(events)
-        for stream in self._streams:
+        for stream in list(self._streams):
             stream.put(events)
 
     def subscribe(self) -> EventStream:
         """Return a new reader; the first one also gets what was kept."""
         stream = EventStream(self._backlog or ())
         self._backlog = None
-        self._streams.append(stream)
+        self._streams.add(stream)
+        if self._closed:
+            stream.close()
         return stream
 
     def close(self) -> None:
-        """End every reader."""
-        for stream in self._streams:
+        """End every reader, and every later one once it has read what was kept."""
+        self._closed = True
+        for stream in list(self._streams):
             stream.close()

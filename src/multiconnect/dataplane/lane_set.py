@@ -84,10 +84,12 @@ class LaneSet:
     # --- the map -----------------------------------------------------------------------------
     def apply_map(self, new: ShardMap) -> None:
         """Adopt a map; slots whose epoch would go back keep what is known (invariant 8)."""
-        if self.map is None or new.version > self.map.version:
+        is_newer = self.map is None or new.version >= self.map.version
+        if is_newer:
             self.map = new
         for slot, ownership in enumerate(new.slots):
-            if ownership.epoch < self._epochs[slot]:
+            # A slot that was released keeps its epoch: then the version tells old from new.
+            if ownership.epoch < self._epochs[slot] + (not is_newer):
                 continue
             owner = ownership.owner
             incarnation = owner.incarnation if owner else None
@@ -128,11 +130,16 @@ class LaneSet:
 
     def expired(self, now_s: float) -> list[Sink]:
         """Return, and forget, the sinks whose deadline has passed."""
-        return [sink for lane in self.lanes.values() if lane.waiters for sink in lane.expired(now_s)]
+        waited_for = [lane for lane in self.lanes.values() if lane.waiters]
+        return [sink for lane in waited_for for sink in lane.expired(now_s)]
 
     def drop_all(self) -> list[Sink]:
-        """Forget all that is queued; return who was waiting for it."""
+        """Forget all that is queued, packed or not; return who was waiting for it."""
         self._numbered_bytes = 0
+        for packer in self._packers.values():
+            for slot in _bits(packer.pending):
+                while packer.take(slot, 0, 0, 0) is not None:
+                    pass
         return [sink for lane in self.lanes.values() for sink in lane.drop_all()]
 
     # --- sending -----------------------------------------------------------------------------
@@ -195,14 +202,20 @@ class LaneSet:
         return size
 
     # --- answers -----------------------------------------------------------------------------
-    def answered(self, entries: Sequence[AnswerEntry], now_s: float) -> bool:
-        """Take the answers of one frame; True when a newer map is needed."""
+    def answered(self, owner: str, entries: Sequence[AnswerEntry], now_s: float) -> bool:
+        """Take the answers of one frame from an incarnation; True when a newer map is needed.
+
+        "Stored" is true whoever says it. A refusal says something of the present only if it comes
+        from the slot's present owner: an earlier one may know less than was acknowledged since.
+        """
         map_needed = False
         for slot, stream, status, producer, producer_seq, value, exceptions in entries:
             key = (Stream(stream), slot)
             lane = self.lanes[key]
             if status == AnswerStatus.STORED:
                 self._numbered_bytes -= lane.stored(producer, producer_seq, value, exceptions)
+                continue
+            if owner != self._owners[slot]:
                 continue
             expected = value if status == AnswerStatus.GAP else None
             verdict = lane.refused(producer, producer_seq, expected)
@@ -211,7 +224,7 @@ class LaneSet:
             if verdict is LaneVerdict.LOST_HISTORY:
                 self._renumber(lane)
             self._resend[key[0]] |= 1 << slot
-            lane.held_until_s = now_s + _REST_S[status]
+            lane.held_until_s = now_s + _REST_S[AnswerStatus(status)]
             map_needed |= status == AnswerStatus.NOT_OWNER
         return map_needed
 

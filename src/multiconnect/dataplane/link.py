@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from typing import Protocol
 
 from multiconnect._native import FrameReader, decode_answers, frame_header
@@ -34,7 +35,7 @@ class LinkUser(Protocol):
     def link_ready(self, link: OwnerLink) -> None:
         """Frames may be submitted."""
 
-    def link_answered(self, link: OwnerLink, entries: list[AnswerEntry]) -> None:
+    def link_answered(self, link: OwnerLink, entries: Sequence[AnswerEntry]) -> None:
         """Answers came."""
 
     def link_events(self, link: OwnerLink, events: list[Event]) -> None:
@@ -79,6 +80,12 @@ class OwnerLink:
             self._connection.abort()
 
     # --- what the connection tells -----------------------------------------------------------
+    def connected(self, connection: _Connection) -> None:
+        """Remember the connection before anything can arrive on it."""
+        if self._connection is not None:
+            self.connection_lost(self._connection)
+        self._connection = connection
+
     def frame_received(self, frame_type: int, number: int, body: bytes) -> None:
         """Act on one frame from the owner; raise CorruptData for one that cannot be."""
         if frame_type == FrameType.ANSWERS:
@@ -110,9 +117,12 @@ class OwnerLink:
             self.frames_in_flight -= 1
             self.bytes_in_flight -= frame[1]
 
-    def connection_lost(self) -> None:
+    def connection_lost(self, connection: _Connection) -> None:
         """Forget what was in flight and tell the user."""
+        if connection is not self._connection:
+            return
         self.ready = False
+        self._connection = None
         self._frames.clear()
         self.frames_in_flight = self.bytes_in_flight = 0
         self._user.link_lost(self)
@@ -125,13 +135,11 @@ class OwnerLink:
             try:
                 async with asyncio.timeout(CONNECT_TIMEOUT_S):
                     await _connect(self.owner.address, connection)
-            except (OSError, TimeoutError) as error:
+            except (OSError, TimeoutError, ValueError) as error:
                 _log.debug("cannot reach %s: %s", self.owner.name, error)
             else:
-                self._connection = connection
                 connected_at = asyncio.get_running_loop().time()
                 await connection.closed.wait()
-                self._connection = None
                 if asyncio.get_running_loop().time() - connected_at > RECONNECT_DELAY_MAX_S:
                     delay_s = RECONNECT_DELAY_MIN_S
             await asyncio.sleep(delay_s)
@@ -153,6 +161,7 @@ class _Connection(asyncio.BufferedProtocol):
         self.transport = transport  # type: ignore[assignment]
         hello = {"protocol": PROTOCOL_VERSION, "events": self._events}
         self.transport.write(json_frame(FrameType.HELLO, hello))  # type: ignore[union-attr]
+        self._link.connected(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Lend the reader's free space."""
@@ -175,7 +184,7 @@ class _Connection(asyncio.BufferedProtocol):
         """Tell the link once."""
         del exc
         self.transport = None
-        self._link.connection_lost()
+        self._link.connection_lost(self)
         self.closed.set()
 
     def abort(self) -> None:

@@ -48,7 +48,8 @@ class OneSink:
         for at, kind, known_seq in exceptions:
             if at == index:
                 if kind == CONFLICTS:
-                    self.future.set_exception(_conflict(self.cluster, slot, known_seq))
+                    first = encode_id(self.cluster, slot, known_seq, self.stream)
+                    self.future.set_exception(_conflict(first))
                     return
                 sequence, repeated = known_seq, True
         message_id = encode_id(self.cluster, slot, sequence, self.stream)
@@ -161,8 +162,7 @@ class ManySink:
             self.future.set_exception(error)
 
 
-def _conflict(cluster: int, slot: int, sequence: int) -> IdempotencyConflict:
-    first = encode_id(cluster, slot, sequence)
+def _conflict(first: str) -> IdempotencyConflict:
     return IdempotencyConflict(
         f"the idempotency key was used before for message {first} with another body; "
         "use a new key, or send the same body"

@@ -18,23 +18,22 @@ import orjson
 
 from multiconnect._native import Packer
 from multiconnect.clock import Clock, SystemClock
+from multiconnect.dataplane.background import Background
 from multiconnect.dataplane.event_queue import EventHub, EventStream
 from multiconnect.dataplane.lane_set import BUSY_REST_S, AnswerEntry, LaneSet, Link
 from multiconnect.dataplane.link import OwnerLink
 from multiconnect.dataplane.receipts import ManySink, OneSink
 from multiconnect.dataplane.slot_lane import Sink
 from multiconnect.errors import (
+    Bug,
     Closed,
     DeadlineExceeded,
     InvalidPayload,
+    MulticonnectError,
     Overloaded,
     StoreUnavailable,
 )
-from multiconnect.limits import (
-    IDEMPOTENCY_KEY_BYTES_MAX,
-    ROUTER_PARKED_BYTES_MAX,
-    SEND_TIMEOUT_S,
-)
+from multiconnect.limits import ROUTER_PARKED_BYTES_MAX, SEND_TIMEOUT_S
 from multiconnect.model.attributes import Attributes
 from multiconnect.model.message import Event, Kind, Receipt, Stream
 from multiconnect.model.shard_map import Owner, ShardMap
@@ -74,14 +73,14 @@ class Router:
         self._send_timeout_s = send_timeout_s
         self._clock = clock or SystemClock()
         self._make_link = make_link
-        self._packers = {stream: Packer(stream, _dumps) for stream in Stream}
-        self._lanes = LaneSet(self._packers, lambda: secrets.randbits(63) | 1, self._new_link)
+        self._packers, self._lanes = self._new_lanes()
         self._hub = EventHub()
         self._room = asyncio.Event()
-        self._map_known = asyncio.Event()
         self._flush_at: asyncio.Handle | None = None
-        self._tasks: list[asyncio.Task[None]] = []
+        self._background = Background(self._task_failed)
         self._running = False
+        #: Why nothing is taken any more.
+        self._abandoned: MulticonnectError | None = None
 
     # --- life --------------------------------------------------------------------------------
     async def start(self) -> None:
@@ -90,26 +89,52 @@ class Router:
             return
         if self._store is None:
             self._store = await open_store(str(self._store_url))
-        self._apply((await self._store.control.snapshot()).shard_map())
+        try:
+            first_map = (await self._store.control.snapshot()).shard_map()
+        except BaseException:
+            await self._close_store()
+            raise
+        if self._abandoned is not None:
+            # A second life: nothing of the first may be sent, or taken for known.
+            self._abandoned = None
+            self._packers, self._lanes = self._new_lanes()
+            self._hub = EventHub()
+            self._background = Background(self._task_failed)
+        self._apply(first_map)
         self._running = True
-        loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(self._follow_map()), loop.create_task(self._sweep())]
+        self._background.start(self._follow_map())
+        self._background.start(self._sweep())
 
     async def aclose(self) -> None:
         """Stop; whoever still waits gets Closed (the message may or may not be stored)."""
-        self._running = False
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks = []
-        for link in self._lanes.links.values():
-            link.close()
-        for sink in self._lanes.drop_all():
-            sink.fail(Closed("the router was closed before this message was acknowledged"))
-        self._hub.close()
+        self.abandon(Closed("the router was closed before this message was acknowledged"))
+        await self._background.aclose()
+        await self._close_store()
+
+    async def _close_store(self) -> None:
         if self._store is not None and self._store_url is not None:
             await self._store.aclose()
             self._store = None
+
+    def abandon(self, reason: MulticonnectError) -> None:
+        """Take nothing more; whoever waits now, or sends later, gets `reason`."""
+        self._running = False
+        self._abandoned = self._abandoned or reason
+        for link in self._lanes.links.values():
+            link.close()
+        for sink in self._lanes.drop_all():
+            sink.fail(_again(reason))
+        self._room.set()
+        self._hub.close()
+
+    def _task_failed(self, error: BaseException) -> None:
+        bug = Bug(f"a task of the router ended with {type(error).__name__}; see the log")
+        bug.__cause__ = error
+        self.abandon(error if isinstance(error, MulticonnectError) else bug)
+
+    def _new_lanes(self) -> tuple[dict[Stream, Packer], LaneSet]:
+        packers = {stream: Packer(stream, _dumps) for stream in Stream}
+        return packers, LaneSet(packers, lambda: secrets.randbits(63) | 1, self._new_link)
 
     async def __aenter__(self) -> Self:
         """Start."""
@@ -208,8 +233,7 @@ class Router:
     # --- inside: admission and waiting -------------------------------------------------------
     async def _admit(self, timeout_s: float | None) -> float:
         """Wait for room; return the deadline."""
-        if not self._running:
-            raise Closed("the router is not running: use `async with Router(...)`")
+        self._check_running()
         limit_s = self._send_timeout_s if timeout_s is None else timeout_s
         deadline_s = self._clock.monotonic() + limit_s
         while self._lanes.parked_bytes > ROUTER_PARKED_BYTES_MAX:
@@ -223,7 +247,14 @@ class Router:
                     f"{ROUTER_PARKED_BYTES_MAX}) and none left within {limit_s} s; nothing was "
                     "stored: slow down and try again"
                 ) from None
+            self._check_running()
         return deadline_s
+
+    def _check_running(self) -> None:
+        if self._abandoned is not None and not isinstance(self._abandoned, Closed):
+            raise _again(self._abandoned)
+        if not self._running:
+            raise Closed("the router is not running: use `async with Router(...)`")
 
     def _one(self, stream: Stream, slot: int, deadline_s: float) -> asyncio.Future[Receipt]:
         future: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
@@ -271,9 +302,8 @@ class Router:
 
     def link_answered(self, link: Link, entries: Sequence[AnswerEntry]) -> None:
         """Hand acknowledgements to those who wait, and send what may go now."""
-        del link
         lost = self._lanes.history_lost
-        if self._lanes.answered(entries, self._clock.monotonic()):
+        if self._lanes.answered(link.owner.incarnation, entries, self._clock.monotonic()):
             asyncio.get_running_loop().call_later(BUSY_REST_S, self._schedule_flush)
         if self._lanes.history_lost != lost:
             _log.error("history_lost: an owner forgot messages it had acknowledged; was the "
@@ -285,7 +315,8 @@ class Router:
     def link_events(self, link: Link, events: list[Event]) -> None:
         """Hand events to those who iterate."""
         del link
-        self._hub.publish(events)
+        if self._events_wanted:
+            self._hub.publish(events)
 
     def link_lost(self, link: Link) -> None:
         """Let the slots of the link start again from their oldest unanswered batch."""
@@ -321,6 +352,13 @@ class Router:
         return self._store
 
 
+def _again(error: MulticonnectError) -> MulticonnectError:
+    """Return a copy to raise: a traceback belongs to one raise only."""
+    copy = type(error)(*error.args)
+    copy.__cause__ = error.__cause__
+    return copy
+
+
 def _fail_late(sink: Sink) -> None:
     sink.fail(
         DeadlineExceeded(
@@ -333,11 +371,6 @@ def _fail_late(sink: Sink) -> None:
 def _attributes(account: str, idempotency_key: str, expires_at_ms: int) -> bytes:
     if not (account or idempotency_key or expires_at_ms):
         return b""
-    if len(idempotency_key.encode()) > IDEMPOTENCY_KEY_BYTES_MAX:
-        raise InvalidPayload(
-            f"idempotency key of {len(idempotency_key)} characters; at most "
-            f"{IDEMPOTENCY_KEY_BYTES_MAX} bytes are allowed"
-        )
     return Attributes(account, idempotency_key, expires_at_ms).encode()
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from multiconnect.errors import CorruptData
+from multiconnect.errors import CorruptData, InvalidPayload
+from multiconnect.limits import ACCOUNT_BYTES_MAX, IDEMPOTENCY_KEY_BYTES_MAX
 
 _ACCOUNT, _IDEMPOTENCY_KEY, _EXPIRES_AT_MS = 1, 2, 3
 _HEAD = struct.Struct("<BH")
@@ -25,14 +26,16 @@ class Attributes:
     expires_at_ms: int = 0
 
     def encode(self) -> bytes:
-        """Return the attributes as bytes; none is the empty string."""
+        """Return the attributes as bytes; none is the empty string. Raises InvalidPayload."""
         parts = []
         if self.account:
-            parts.append(_item(_ACCOUNT, self.account.encode()))
+            account = _text("account", self.account, ACCOUNT_BYTES_MAX)
+            parts.append(_item(_ACCOUNT, account))
         if self.idempotency_key:
-            parts.append(_item(_IDEMPOTENCY_KEY, self.idempotency_key.encode()))
+            key = _text("idempotency key", self.idempotency_key, IDEMPOTENCY_KEY_BYTES_MAX)
+            parts.append(_item(_IDEMPOTENCY_KEY, key))
         if self.expires_at_ms:
-            parts.append(_item(_EXPIRES_AT_MS, _U64.pack(self.expires_at_ms)))
+            parts.append(_item(_EXPIRES_AT_MS, _time(self.expires_at_ms)))
         return b"".join(parts)
 
 
@@ -66,6 +69,24 @@ def _attributes_of(found: dict[int, bytes]) -> Attributes:
         )
     except (UnicodeDecodeError, struct.error) as error:
         raise CorruptData(f"attribute value is malformed: {error}") from error
+
+
+def _text(name: str, value: object, bytes_max: int) -> bytes:
+    try:
+        data = value.encode() if isinstance(value, str) else None
+    except UnicodeEncodeError:
+        data = None
+    if data is None:
+        raise InvalidPayload(f"{name} is not text that can be written as UTF-8")
+    if len(data) > bytes_max:
+        raise InvalidPayload(f"{name} of {len(data)} bytes; at most {bytes_max} are allowed")
+    return data
+
+
+def _time(value: object) -> bytes:
+    if not isinstance(value, int) or not 0 < value < 1 << 63:
+        raise InvalidPayload(f"expires_at_ms is {value!r}; expected milliseconds since 1970")
+    return _U64.pack(value)
 
 
 def _item(tag: int, value: bytes) -> bytes:

@@ -12,9 +12,12 @@ import struct
 import zlib
 from typing import NamedTuple
 
+from multiconnect.limits import SLOTS
+
 _PREFIX = base64.urlsafe_b64decode(b"gBEG")
 _BODY = struct.Struct(">IBQ")
 _ID_CHARS = 24
+_ID_BYTES = 18
 
 
 class MessageAddress(NamedTuple):
@@ -42,8 +45,12 @@ def decode_id(message_id: str) -> MessageAddress | None:
     except binascii.Error:
         return None
     body, check = raw[3:16], int.from_bytes(raw[16:], "big")
-    if raw[:3] != _PREFIX or zlib.crc32(body) & 0xFFFF != check:
+    if len(raw) != _ID_BYTES or raw[:3] != _PREFIX or zlib.crc32(body) & 0xFFFF != check:
         return None
     cluster, place, sequence = _BODY.unpack(body)
-    slot = place & 0x7F
-    return MessageAddress(cluster, place >> 7, slot, sequence) if slot < 32 else None
+    address = MessageAddress(cluster, place >> 7, place & 0x7F, sequence)
+    # Base64 has several spellings of the same bytes ("+" for "-", padding); one of them is ours.
+    is_ours = address.slot < SLOTS and message_id == encode_id(
+        cluster, address.slot, sequence, address.stream
+    )
+    return address if is_ours else None

@@ -31,6 +31,11 @@ class Timers:
     def __post_init__(self) -> None:
         """Check the relations; raise InvalidSettings naming the one that does not hold."""
         relations = {
+            "every timer > 0": all(
+                value > 0
+                for value in (self.renew_s, self.lease_ttl_s, self.margin_s, self.grace_s,
+                              self.ping_s, self.silence_s, self.drain_max_s, self.park_max_s)
+            ),
             "2 x renew_s <= lease_ttl_s - margin_s": 2 * self.renew_s
             <= self.lease_ttl_s - self.margin_s,
             "takeover_s > lease_ttl_s x 1.04 (clock rates differ by up to 2 %)": self.takeover_s

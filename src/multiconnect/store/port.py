@@ -3,7 +3,7 @@
 The methods are sorted by what they must guarantee:
 
 * *atomic*: compare-and-set. False or None means "no, the world is not as you said"; the caller
-  rereads. `StoreUnavailable` means "don't know": it may have happened. Never treat one as the other.
+  rereads. `StoreUnavailable` means "don't know": it may have happened. One is never the other.
 * *durable*: when the call returns, the write survives a crash of any process and of the machine.
 * *best effort*: may be lost in a crash; nothing may depend on it for safety.
 
@@ -46,8 +46,8 @@ class ControlStore(Protocol):
         For each move the old owner is fenced first (its epoch can write nothing afterwards), then
         epoch + 1 is granted to the new owner and `drain_to`/`drained` are cleared. Bumps the map
         version. `shards` also puts that count in force in the same commit (with `moves` empty this
-        is all it does). False if the term, any epoch or any old owner is not as said, a new owner is
-        dead or unknown, or (for a planned move, that is with a live old owner) the slot is not
+        is all it does). False if the term, any epoch or any old owner is not as said, a new owner
+        is dead or unknown, or (for a planned move, that is with a live old owner) the slot is not
         drained.
         """
 
@@ -58,10 +58,10 @@ class ControlStore(Protocol):
         """
 
     async def cancel_drain(self, slot: int, epoch: int, term: int) -> bool:
-        """Take the request (and a `drained`) back; CAS on epoch and term; False if none is asked."""
+        """Take the request (and a `drained`) back; CAS on epoch, term and a drain asked."""
 
     async def report_drained(self, slot: int, epoch: int, incarnation: str) -> bool:
-        """The owner says nothing of the slot is in flight; CAS on epoch, owner and a drain asked."""
+        """The owner says nothing of the slot is in flight; CAS on epoch, owner and drain asked."""
 
     async def release(self, slot: int, epoch: int, incarnation: str, reason: str) -> bool:
         """Give a slot up: CAS on epoch and owner; fences that epoch and leaves the slot ownerless.
@@ -87,7 +87,7 @@ class ControlStore(Protocol):
 
     # --- durable reads -----------------------------------------------------------------------
     async def snapshot(self) -> Snapshot:
-        """Read cluster, nodes (dead ones are kept for a day) and all 32 slots in one transaction."""
+        """Read cluster, nodes (dead ones stay for a day) and all 32 slots in one transaction."""
 
     async def document(self, kind: str, key: str) -> Document | None:
         """Read one document."""

@@ -1,0 +1,73 @@
+"""Rows 10 and 11: how many messages a second does one Web process take over HTTP?
+
+A real `multiconnect up`: login and durability on, one Web, one CoreApp on SQLite.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from itertools import cycle, islice
+from pathlib import Path
+
+import pytest
+
+from bench.figures import Meter, Timing
+from bench.http_load import Plan, post
+from bench.load import checked
+from bench.owner import ROOT
+from bench.server import server
+from bench.traffic import Traffic
+
+BATCH = 1000
+
+pytestmark = pytest.mark.benchmark(group="HTTP to one Web process")
+
+
+@contextmanager
+def raw_asgi() -> Iterator[str]:
+    """Run the reference server; yield its URL."""
+    command = [sys.executable, "-m", "bench.raw_asgi"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.terminate()
+
+
+def measure(meter: Meter, runner: asyncio.Runner, plan: Plan, count: int) -> Timing:
+    """Time rounds of `count` requests."""
+
+    def run() -> int:
+        return runner.run(post(plan, islice(cycle(plan.requests), count)))
+
+    return meter.time(checked(run, count * plan.messages))
+
+
+def test_raw_asgi(meter: Meter, traffic: Traffic, runner: asyncio.Runner) -> None:
+    """The reference of row 10."""
+    if find_spec("uvicorn") is None:
+        pytest.skip("uvicorn is not installed: row 10 has no ratio without it")
+    count = meter.amount(full=40_000, quick=10_000)
+    with raw_asgi() as url:
+        timing = measure(meter, runner, Plan.singles(url, "nobody", traffic), count)
+    meter.note("http.raw_asgi", timing.rate(count, "req/s"))
+
+
+def test_single(meter: Meter, traffic: Traffic, runner: asyncio.Runner, folder: Path) -> None:
+    count = meter.amount(full=40_000, quick=10_000)
+    with server(folder) as up:
+        timing = measure(meter, runner, Plan.singles(up.url, up.token, traffic), count)
+    meter.note("http.single", timing.rate(count, "req/s"))
+
+
+def test_batch(meter: Meter, traffic: Traffic, runner: asyncio.Runner, folder: Path) -> None:
+    count = meter.amount(full=300, quick=60)
+    with server(folder) as up:
+        timing = measure(meter, runner, Plan.batches(up.url, up.token, traffic, BATCH), count)
+    meter.note("http.batch", timing.rate(count * BATCH))

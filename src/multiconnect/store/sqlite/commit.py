@@ -1,0 +1,148 @@
+"""One group commit into a ledger: few statements, each over many rows, none per message.
+
+Keeps invariants 2 (the fence is checked in the transaction that writes) and 5 (a lane's sequence
+numbers continue without a gap or an overlap, checked against its position).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import apsw
+
+from multiconnect.errors import Bug
+from multiconnect.model.log import Append, LogWrite, Progress
+from multiconnect.store.answers import encode_answers
+from multiconnect.store.rules import check_slots, first_progress, without_slots
+from multiconnect.store.sqlite.fence import refused_slots
+from multiconnect.store.sqlite.ids import id_of, lane_of, signed
+
+Row = tuple[Any, ...]
+
+_PUT_PROGRESS = (
+    "INSERT INTO progress VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET epoch = excluded.epoch,"
+    # Settled stays settled, and a body that is gone stays gone.
+    " settled = max(settled, excluded.settled), at_ms = excluded.at_ms, states = excluded.states"
+)
+
+
+def write_group(db: apsw.Connection, write: LogWrite) -> frozenset[int]:
+    """Write what the fences allow; return the slots of which nothing was written.
+
+    Raises Bug, with nothing written, for an append that does not continue its lane, or a row whose
+    slot the group names no epoch for.
+    """
+    check_slots(write)
+    refused = refused_slots(db, write.epochs)
+    if refused:
+        write = without_slots(write, refused)
+    if write.appends:
+        _write_appends(db, write)
+    if write.progress:
+        db.executemany(_PUT_PROGRESS, [_progress_row(write, row) for row in write.progress])
+    if write.marks:
+        _write_marks(db, write)
+    if write.retries or write.retries_done:
+        _write_retries(db, write)
+    if write.failures:
+        _write_failures(db, write)
+    if write.upstream_ids:
+        _write_upstream_ids(db, write)
+    return refused
+
+
+def _write_appends(db: apsw.Connection, write: LogWrite) -> None:
+    batches: list[Row] = []
+    producers: dict[tuple[int, int], Row] = {}
+    ends: dict[int, tuple[int, int]] = {}
+    for append in write.appends:
+        lane = lane_of(append.stream, append.slot)
+        epoch = write.epochs[append.slot]
+        row_id = id_of(append.stream, append.slot, append.base_seq)
+        batches.append((row_id, epoch, append.count, append.accepted_at_ms, append.body))
+        # Only the newest answers of a producer matter: one row, however many batches.
+        producer = signed(append.producer)
+        producers[lane, producer] = (
+            lane, producer, append.accepted_at_ms, encode_answers(append.answers),
+        )  # fmt: skip
+        ends[lane] = _continued(ends.get(lane), append)
+    _move_positions(db, ends)
+    db.executemany("INSERT INTO batch VALUES (?, ?, ?, ?, ?)", batches)
+    db.executemany("INSERT OR REPLACE INTO producer VALUES (?, ?, ?, ?)", producers.values())
+    _write_exceptional(db, write)
+
+
+def _continued(so_far: tuple[int, int] | None, append: Append) -> tuple[int, int]:
+    """Return (first, next) sequence of a lane's part in this group."""
+    first, expected = so_far or (append.base_seq, append.base_seq)
+    if append.base_seq != expected:
+        raise Bug(f"an append to slot {append.slot} at {append.base_seq}, expected {expected}")
+    return first, expected + append.count
+
+
+def _move_positions(db: apsw.Connection, ends: dict[int, tuple[int, int]]) -> None:
+    before = db.total_changes()
+    db.executemany(
+        "UPDATE position SET next_seq = ? WHERE lane = ? AND next_seq = ?",
+        [(after, lane, first) for lane, (first, after) in ends.items()],
+    )
+    if db.total_changes() - before != len(ends):
+        raise Bug(f"appends to lanes {sorted(ends)} do not continue where the lanes end")
+
+
+def _write_exceptional(db: apsw.Connection, write: LogWrite) -> None:
+    """Write the keys and the first states that some appends come with."""
+    keys = [
+        (append.slot, row.key, write.epochs[append.slot], row.sequence, row.body_hash, row.at_ms)
+        for append in write.appends
+        for row in append.keys
+    ]
+    if keys:
+        db.executemany(
+            "INSERT OR REPLACE INTO key (slot, key, epoch, sequence, body_hash, at_ms)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            keys,
+        )
+    first = [row for append in write.appends if (row := first_progress(append))]
+    if first:
+        db.executemany(_PUT_PROGRESS, [_progress_row(write, row) for row in first])
+
+
+def _progress_row(write: LogWrite, row: Progress) -> Row:
+    row_id = id_of(row.stream, row.slot, row.base_seq)
+    return row_id, write.epochs[row.slot], int(row.settled), row.at_ms, row.states
+
+
+def _write_marks(db: apsw.Connection, write: LogWrite) -> None:
+    db.executemany(
+        "UPDATE position SET watermark = max(watermark, ?), settled_below = max(settled_below, ?)"
+        " WHERE lane = ?",
+        [(m.watermark, m.settled_below, lane_of(m.stream, m.slot)) for m in write.marks],
+    )
+
+
+def _write_retries(db: apsw.Connection, write: LogWrite) -> None:
+    rows = [
+        (id_of(r.stream, r.slot, r.sequence), r.attempts, r.due_at_ms, r.code, r.reason)
+        for r in write.retries
+    ]
+    db.executemany("INSERT OR REPLACE INTO retry VALUES (?, ?, ?, ?, ?)", rows)
+    done = [(id_of(*place),) for place in write.retries_done]
+    db.executemany("DELETE FROM retry WHERE id = ?", done)
+
+
+def _write_failures(db: apsw.Connection, write: LogWrite) -> None:
+    rows = [
+        (id_of(f.stream, f.slot, f.sequence), write.epochs[f.slot], f.attempts, f.at_ms, f.code,
+         f.reason)
+        for f in write.failures
+    ]  # fmt: skip
+    db.executemany("INSERT OR REPLACE INTO failure VALUES (?, ?, ?, ?, ?, ?)", rows)
+
+
+def _write_upstream_ids(db: apsw.Connection, write: LogWrite) -> None:
+    rows = [
+        (id_of(u.stream, u.slot, u.sequence), write.epochs[u.slot], u.upstream_id)
+        for u in write.upstream_ids
+    ]
+    db.executemany("INSERT OR REPLACE INTO upstream_id VALUES (?, ?, ?)", rows)

@@ -1,0 +1,143 @@
+"""The log side of the SQLite store: one owner's ledger, read together with its predecessors'.
+
+Keeps invariant 2 (fence.py), 3 (synchronous=FULL: `commit` returns after the sync) and 5
+(commit.py). One thread does everything, in the order it was asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from multiconnect.clock import Clock
+from multiconnect.limits import PRODUCER_KEEP_S
+from multiconnect.model.cluster import Role
+from multiconnect.model.log import KeyRow, LogWrite, SlotTail, StoredBatch, StoredMessage
+from multiconnect.model.message import Stream
+from multiconnect.store.rules import milliseconds
+from multiconnect.store.sqlite import history
+from multiconnect.store.sqlite.commit import write_group
+from multiconnect.store.sqlite.database import CONTROL, Database
+from multiconnect.store.sqlite.fence import Fence, install
+from multiconnect.store.sqlite.files import Files
+from multiconnect.store.sqlite.garbage import Collector
+from multiconnect.store.sqlite.ids import id_of
+from multiconnect.store.sqlite.ledgers import Ledgers, Tenure, read_chain
+from multiconnect.store.sqlite.nodes import read_role
+from multiconnect.store.sqlite.slots import read_slot
+from multiconnect.store.sqlite.takeover import newest_written, read_retries, read_tail, take_over
+from multiconnect.store.sqlite.worker import Worker
+
+
+class SqliteLog:
+    """The log as one owner incarnation sees it."""
+
+    def __init__(self, files: Files, clock: Clock, incarnation: str) -> None:
+        self._clock = clock
+        self._incarnation = incarnation
+        self._worker = Worker("multiconnect-log")
+        self._control = Database(files.control, CONTROL)
+        self._ledgers = Ledgers(files, incarnation)
+        self._collector = Collector(files, self._control, self._ledgers, incarnation)
+
+    async def start(self) -> None:
+        """Make the ledger of a CoreApp; who only reads needs none."""
+        await self._worker.run(self._start)
+
+    def _start(self) -> None:
+        with self._control.read() as control:
+            role = read_role(control, self._incarnation)
+        if role is Role.COREAPP:
+            self._ledgers.own.open()
+
+    # --- atomic ------------------------------------------------------------------------------
+    async def open_slot(self, slot: int, epoch: int) -> SlotTail | None:
+        """Take a granted slot into use and read its tail."""
+        return await self._worker.run(self._open_slot, slot, epoch)
+
+    def _open_slot(self, slot: int, epoch: int) -> SlotTail | None:
+        oldest_ms = self._clock.wall_ms() - milliseconds(PRODUCER_KEEP_S)
+        if not self._is_mine(slot, epoch):
+            return None
+        with self._ledgers.own.write() as own:
+            # Not sealed, so still mine: the next grant has to seal this ledger first, and cannot
+            # until this transaction ends.
+            fence = install(own, slot, epoch)
+            if fence is Fence.REFUSED:
+                return None
+            if fence is Fence.INSTALLED:
+                take_over(own, self._ledgers, slot, epoch, lambda: self._chain(slot), oldest_ms)
+            return read_tail(own, slot, epoch, oldest_ms)
+
+    def _is_mine(self, slot: int, epoch: int) -> bool:
+        with self._control.read() as control:
+            row = read_slot(control, slot)
+        return (row.epoch, row.owner) == (epoch, self._incarnation)
+
+    def _chain(self, slot: int) -> list[Tenure]:
+        with self._control.read() as control:
+            return read_chain(control, slot)
+
+    async def commit(self, write: LogWrite) -> frozenset[int]:
+        """Write the rows of every slot whose fence stands."""
+        return await self._worker.run(self._commit, write)
+
+    def _commit(self, write: LogWrite) -> frozenset[int]:
+        with self._ledgers.own.write() as own:
+            return write_group(own, write)
+
+    # --- reading -----------------------------------------------------------------------------
+    async def find_keys(self, slot: int, keys: Sequence[bytes]) -> dict[bytes, KeyRow]:
+        """Return the rows of those keys that are known."""
+
+        def run() -> dict[bytes, KeyRow]:
+            with self._ledgers.views(self._names(slot)) as views:
+                return history.find_keys(views, slot, keys)
+
+        return await self._worker.run(run)
+
+    async def read_batches(
+        self, stream: Stream, slot: int, from_seq: int, limit_bytes: int
+    ) -> list[StoredBatch]:
+        """Return unsettled batches from `from_seq` on."""
+
+        def run() -> list[StoredBatch]:
+            with self._ledgers.views(self._names(slot)) as views:
+                return history.read_unsettled(views, stream, slot, from_seq, limit_bytes)
+
+        return await self._worker.run(run)
+
+    async def find_message(self, stream: Stream, slot: int, sequence: int) -> StoredMessage | None:
+        """Return what is known of one message."""
+        return await self._worker.run(self._find_message, stream, slot, sequence)
+
+    def _find_message(self, stream: Stream, slot: int, sequence: int) -> StoredMessage | None:
+        row_id = id_of(stream, slot, sequence)
+        with self._ledgers.views(self._names(slot)) as views:
+            batch = history.find_batch(views, stream, slot, sequence)
+            if batch is None:
+                return None
+            upstream_id = history.find_upstream_id(views, row_id)
+            failure = history.find_failure(views, stream, slot, sequence)
+        retry = None
+        # Retries were copied with the slot: only its newest ledger knows which are still due.
+        newest = newest_written(self._ledgers, slot, lambda: self._chain(slot))
+        if newest is not None:
+            with newest.read() as db:
+                retry = next(iter(read_retries(db, slot, row_id, row_id + 1)), None)
+        return StoredMessage(batch, sequence, upstream_id, retry, failure)
+
+    def _names(self, slot: int) -> list[str]:
+        return [tenure.ledger for tenure in self._chain(slot)]
+
+    # --- life --------------------------------------------------------------------------------
+    async def collect_garbage(self, now_ms: int) -> int:
+        """Drop what is past its retention."""
+        return await self._worker.run(self._collector.collect, now_ms)
+
+    async def aclose(self) -> None:
+        """Close the connections; idempotent."""
+        await self._worker.aclose(self._close)
+
+    def _close(self) -> None:
+        self._ledgers.close()
+        self._control.close()

@@ -1,0 +1,101 @@
+"""Nodes and their beats in SQLite: plain functions on a connection that is in a transaction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import apsw
+import orjson
+
+from multiconnect.model.cluster import Beat, Node, NodeState, Role
+from multiconnect.store.rules import is_forward
+
+_COLUMNS = (
+    "incarnation, name, role, host, pid, address, generation, state, reason, start_ticks, boot_id"
+)
+
+
+def add_node(db: apsw.Connection, node: Node) -> bool:
+    """Insert a node; False if its incarnation is there already."""
+    db.execute(
+        f"INSERT INTO node ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT DO NOTHING",
+        (
+            node.incarnation, node.name, str(node.role), node.host, node.pid, node.address,
+            node.generation, str(node.state), node.reason, node.start_ticks, node.boot_id,
+        ),
+    )  # fmt: skip
+    return db.changes() == 1
+
+
+def node_state(db: apsw.Connection, incarnation: str) -> NodeState | None:
+    """Return a node's state, or None if it never joined (or is dead for so long)."""
+    row = db.execute("SELECT state FROM node WHERE incarnation = ?", (incarnation,)).fetchone()
+    return NodeState(row[0]) if row else None
+
+
+def read_role(db: apsw.Connection, incarnation: str) -> Role | None:
+    """Return a node's role, or None if it is not known."""
+    row = db.execute("SELECT role FROM node WHERE incarnation = ?", (incarnation,)).fetchone()
+    return Role(row[0]) if row else None
+
+
+def is_alive(db: apsw.Connection, incarnation: str | None) -> bool:
+    """Return whether a node joined and is not dead."""
+    state = node_state(db, incarnation) if incarnation is not None else None
+    return state is not None and state is not NodeState.DEAD
+
+
+def advance_node(
+    db: apsw.Connection, incarnation: str, state: NodeState, reason: str, at_ms: int
+) -> bool:
+    """Move a node forward; False if it is unknown or that is not forward."""
+    before = node_state(db, incarnation)
+    if before is None or not is_forward(before, state):
+        return False
+    db.execute(
+        "UPDATE node SET state = ?, reason = ?, died_at_ms = ? WHERE incarnation = ?",
+        (str(state), reason, at_ms if state is NodeState.DEAD else None, incarnation),
+    )
+    return True
+
+
+def forget_the_long_dead(db: apsw.Connection, before_ms: int) -> None:
+    """Drop nodes dead since before `before_ms`, except those a slot row still names."""
+    db.execute(
+        "DELETE FROM node WHERE died_at_ms < ?"
+        " AND incarnation NOT IN (SELECT owner FROM slot WHERE owner IS NOT NULL)",
+        (before_ms,),
+    )
+
+
+def read_nodes(db: apsw.Connection) -> tuple[Node, ...]:
+    """Return all nodes, by incarnation."""
+    rows: Any = db.execute(f"SELECT {_COLUMNS} FROM node ORDER BY incarnation")
+    return tuple(_node(row) for row in rows)
+
+
+def _node(row: Any) -> Node:
+    fields = dict(zip(_COLUMNS.split(", "), row, strict=True))
+    fields |= {"role": Role(fields["role"]), "state": NodeState(fields["state"])}
+    return Node(**fields)
+
+
+def put_beat(db: apsw.Connection, beat: Beat) -> None:
+    """Keep the last beat of a node."""
+    db.execute(
+        "INSERT OR REPLACE INTO beat VALUES (?, ?, ?)",
+        (beat.incarnation, beat.count, orjson.dumps(beat.figures)),
+    )
+
+
+def read_beats(db: apsw.Connection) -> dict[str, Beat]:
+    """Return the last beat of every node."""
+    rows: Any = db.execute("SELECT incarnation, count, figures FROM beat")
+    return {name: Beat(name, count, orjson.loads(figures)) for name, count, figures in rows}
+
+
+def keep_beats_of(db: apsw.Connection, incarnations: list[str]) -> None:
+    """Drop the beats of every other node."""
+    marks = ", ".join("?" * len(incarnations))
+    db.execute(f"DELETE FROM beat WHERE incarnation NOT IN ({marks})", incarnations)

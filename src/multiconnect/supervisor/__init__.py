@@ -1,0 +1,1 @@
+"""The parent of one host's processes: starts, watches, kills, reports."""

@@ -1,0 +1,121 @@
+"""A SendPort that keeps messages in memory, as a Router and its owners would keep them."""
+
+import asyncio
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from multiconnect._native import canonical, slot_of
+from multiconnect.errors import IdempotencyConflict
+from multiconnect.model.message import Kind, Receipt, Stream
+from multiconnect.model.message_id import encode_id
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One message as it was handed over."""
+
+    recipient: str
+    payload: bytes
+    kind: Kind
+    stream: Stream
+    slot: int
+    idempotency_key: str
+    expires_at_ms: int
+    id: str
+
+
+class MemorySender:
+    """Stores messages; `error` is raised instead, `gate` is waited for before anything is stored."""
+
+    def __init__(self, cluster: int, shards: int = 2) -> None:
+        self.cluster = cluster
+        self.shards = shards
+        self.stored: list[Stored] = []
+        self.error: Exception | None = None
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.calls = 0
+        self.timeouts: list[float | None] = []
+        self._next: dict[tuple[Stream, int], int] = {}
+        self._keys: dict[tuple[str, str, str], tuple[bytes, Receipt]] = {}
+
+    async def send(
+        self,
+        recipient: str,
+        payload: dict[str, Any] | bytes,
+        *,
+        account: str = "",
+        idempotency_key: str = "",
+        expires_at_ms: int = 0,
+        kind: Kind = Kind.SEND,
+        timeout_s: float | None = None,
+    ) -> Receipt:
+        name = canonical(recipient)
+        await self._enter(timeout_s)
+        return self._store(
+            Stream.OUTBOUND, slot_of(name), name, payload, kind, account, idempotency_key,
+            expires_at_ms,
+        )
+
+    async def send_many(
+        self,
+        items: Iterable[tuple[str, dict[str, Any] | bytes]],
+        *,
+        account: str = "",
+        kind: Kind = Kind.SEND,
+        timeout_s: float | None = None,
+    ) -> Sequence[Receipt]:
+        named = [(canonical(recipient), payload) for recipient, payload in items]
+        await self._enter(timeout_s)
+        return [
+            self._store(Stream.OUTBOUND, slot_of(name), name, payload, kind, account, "", 0)
+            for name, payload in named
+        ]
+
+    async def send_inbound(
+        self,
+        slot: int | None,
+        recipient: str,
+        payload: bytes,
+        *,
+        kind: Kind,
+        idempotency_key: str = "",
+        timeout_s: float | None = None,
+    ) -> Receipt:
+        name = canonical(recipient)
+        await self._enter(timeout_s)
+        where = slot_of(name) if slot is None else slot
+        return self._store(Stream.INBOUND, where, name, payload, kind, "", idempotency_key, 0)
+
+    async def _enter(self, timeout_s: float | None) -> None:
+        self.calls += 1
+        self.timeouts.append(timeout_s)
+        await self.gate.wait()
+        if self.error is not None:
+            raise self.error
+
+    def _store(
+        self, stream: Stream, slot: int, name: str, payload: dict[str, Any] | bytes, kind: Kind,
+        account: str, key: str, expires_at_ms: int,
+    ) -> Receipt:
+        body = payload if isinstance(payload, bytes) else orjson.dumps(payload)
+        digest = hashlib.sha256(body).digest()
+        if key and (known := self._keys.get((account, name, key))) is not None:
+            if known[0] != digest:
+                raise IdempotencyConflict(f"the key was used for {known[1].id} with another body")
+            first = known[1]
+            return Receipt(first.id, first.slot, first.shard, first.sequence, repeated=True)
+        sequence = self._next.get((stream, slot), 0)
+        self._next[stream, slot] = sequence + 1
+        message_id = encode_id(self.cluster, slot, sequence, stream)
+        receipt = Receipt(message_id, slot, slot % self.shards, sequence)
+        if key:
+            self._keys[account, name, key] = (digest, receipt)
+        self.stored.append(
+            Stored(name, body, kind, stream, slot, key, expires_at_ms, message_id)
+        )
+        return receipt
