@@ -57,7 +57,7 @@ async def test_created_is_not_said_before_it_is_durable():
         await until(lambda: served.sender.calls == 1)
         assert served.sender.stored == []
         reading = asyncio.create_task(wire.answer())
-        await asyncio.sleep(0.02)
+        assert (await served.call("GET", "/livez")).status == 200
         assert not reading.done()
         served.sender.gate.set()
         assert (await reading).status == 201
