@@ -104,8 +104,11 @@ def names(module: str, short: str) -> bool:
 
 def layer(module: str) -> tuple[int, str] | None:
     """Return the layer's number, counted from the top, and the name that decided."""
-    if module == PACKAGE or module.endswith(".__main__"):
+    if module.endswith(".__main__"):
         return -1, ""
+    if module == PACKAGE:
+        # The public names: the command line uses them like anybody else.
+        return 0, ""
     fits = [(n, s) for n, row in enumerate(LAYERS) for s in row if is_under(module, ours(s))]
     return max(fits, key=lambda fit: len(fit[1]), default=None)
 

@@ -193,11 +193,12 @@ class TwoStores(RuleBasedStateMachine):
         if not lane.bases:
             return {}
         place = (stream, slot, data.draw(st.sampled_from(lane.bases)))
+        other = (stream, slot, data.draw(st.sampled_from(lane.bases)))
         at_ms = self.clock.now_ms
         rows = {
             "marks": (Mark(stream, slot, data.draw(st.integers(-1, 9)), _settled_below(lane)),),
             "retries": (Retry(*place, data.draw(st.integers(1, 3)), at_ms, None, "later"),),
-            "retries_done": (place,),
+            "retries_done": (other,),
             "failures": (Failure(*place, 1, at_ms, data.draw(st.integers(1, 3)), "no"),),
             "upstream_ids": (UpstreamId(*place, data.draw(st.sampled_from("uvw"))),),
         }

@@ -92,6 +92,9 @@ def attributes_size(size: int) -> InvalidPayload:
 
 def payload_encoding(value: object, error: Exception) -> InvalidPayload:
     """Refuse a payload that could not be turned into bytes; raise it from `error`."""
+    if isinstance(error, InvalidPayload):
+        # The encoder has said it in its own words.
+        return InvalidPayload(str(error))
     return InvalidPayload(
         f"payload of type {type(value).__name__} could not be encoded "
         f"({type(error).__name__}: {error}): pass bytes, or a value the encoder accepts"

@@ -13,7 +13,7 @@ from multiconnect.coreapp.listen import forget_socket, listen
 from multiconnect.coreapp.pacing import Pacing
 from multiconnect.errors import Refused, StoreUnavailable
 from multiconnect.limits import HAND_OVER_MAX_S
-from multiconnect.model.cluster import NodeState
+from multiconnect.model.cluster import NodeState, Role, Snapshot
 from multiconnect.store.open import open_store
 from multiconnect.store.port import ControlStore
 from multiconnect.upstream.open import open_upstream
@@ -86,7 +86,7 @@ async def _leave(control: ControlStore, incarnation: str, app: CoreApp) -> None:
     with contextlib.suppress(StoreUnavailable, TimeoutError):
         async with asyncio.timeout(HAND_OVER_MAX_S):
             await control.set_node_state(incarnation, NodeState.LEAVING, "stopping")
-            await _until_relieved(app)
+            await _until_relieved(control, incarnation, app)
     with contextlib.suppress(StoreUnavailable, TimeoutError):
         async with asyncio.timeout(HAND_OVER_MAX_S):
             await app.settle()
@@ -94,6 +94,16 @@ async def _leave(control: ControlStore, incarnation: str, app: CoreApp) -> None:
         await control.set_node_state(incarnation, NodeState.DEAD, "stopped")
 
 
-async def _until_relieved(app: CoreApp) -> None:
-    while app.owned_slots():  # noqa: ASYNC110 -- a moment, once in a process' life
+async def _until_relieved(control: ControlStore, incarnation: str, app: CoreApp) -> None:
+    """Wait until others have the slots; not at all when there is nobody to take them."""
+    while app.owned_slots() and _has_heir(await control.snapshot(), incarnation):
         await asyncio.sleep(0.01)
+
+
+def _has_heir(snapshot: Snapshot, incarnation: str) -> bool:
+    return any(
+        node.role is Role.COREAPP
+        and node.state is NodeState.READY
+        and node.incarnation != incarnation
+        for node in snapshot.nodes
+    )

@@ -7,6 +7,7 @@ for the world: what talks to the Cloud API lives in `upstream`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import ssl
 from collections.abc import Mapping
@@ -56,8 +57,12 @@ class HttpConnection:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        """Close."""
+        """Close, and wait until the socket is gone."""
+        writer = self._writer
         self.close()
+        if writer is not None:
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
 
     def close(self) -> None:
         """Drop the connection; idempotent."""

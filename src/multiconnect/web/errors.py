@@ -82,6 +82,11 @@ class ApiError(Exception):
         return Response(self.status, body, JSON, self.headers, close=close)
 
 
+def plain(status: int, content: dict[str, Any]) -> Response:
+    """Return a JSON answer that is exactly `content`."""
+    return Response(status, orjson.dumps(content), JSON)
+
+
 def answer(status: int, content: dict[str, Any], headers: Headers = ()) -> Response:
     """Return a JSON answer with `meta` added."""
     return Response(status, orjson.dumps({**content, "meta": META}), JSON, headers)

@@ -36,7 +36,9 @@ def _pending(connection: apsw.Connection, family: str) -> list[Migration]:
 
 
 def _version(connection: apsw.Connection) -> int:
-    if not connection.table_exists(None, "schema_version"):
+    # A query, because the schema that the connection has in its cache may be out of date.
+    sql = "SELECT 1 FROM sqlite_schema WHERE name = 'schema_version'"
+    if connection.execute(sql).fetchone() is None:
         return 0
     row: Any = connection.execute("SELECT max(version) FROM schema_version").fetchone()
     return int(row[0] or 0)

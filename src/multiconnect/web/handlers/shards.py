@@ -16,7 +16,7 @@ from multiconnect.errors import StoreUnavailable
 from multiconnect.limits import SHARD_COUNTS
 from multiconnect.model.cluster import NodeState, Snapshot
 from multiconnect.web.account import Account, decoded, read_account
-from multiconnect.web.errors import ApiError, answer, invalid, missing, too_many
+from multiconnect.web.errors import ApiError, answer, invalid, missing, plain, too_many
 from multiconnect.web.fields import json_object, refuse_unknown, text
 from multiconnect.web.messages import Request, Response
 from multiconnect.web.services import Services
@@ -41,7 +41,8 @@ async def get(services: Services, request: Request) -> Response:
     """Say how many shards are in force."""
     del request
     view = await services.snapshots.fresh()
-    return answer(200, {"account": {"shards": view.snapshot.cluster.shards}})
+    # The original's answer had no `meta`; who compares it whole must not find one.
+    return plain(200, {"account": {"shards": view.snapshot.cluster.shards}})
 
 
 async def post(services: Services, request: Request) -> Response:

@@ -1,1 +1,0 @@
-"""The guided tour: a real cluster under load, broken on purpose, judged by what arrived."""
