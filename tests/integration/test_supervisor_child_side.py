@@ -143,6 +143,7 @@ def test_children_end_when_their_supervisor_is_killed(tmp_path):
     with subprocess.Popen(
         [sys.executable, "-m", "tests.support.dummy_supervisor", tmp_path], stdout=subprocess.PIPE
     ) as supervisor:
+        assert supervisor.stdout is not None
         pids = json.loads(supervisor.stdout.readline())
         watched = {name: os.pidfd_open(pid) for name, pid in pids.items()}
         try:
@@ -175,6 +176,7 @@ def test_a_leaked_copy_of_the_supervisors_end_does_not_keep_a_child_alive(nurser
     with subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, pass_fds=[nursery.theirs.fileno()]
     ) as parent:
+        assert parent.stdout is not None
         descriptor = os.pidfd_open(int(parent.stdout.readline()))
         try:
             nursery.wait_until_ready()

@@ -55,7 +55,8 @@ async def refused(served, data, status):
         (b"GET /livez HTTP/1.1\r\nHost: test\r\n" + b"X: y\r\n" * 101 + b"\r\n", 431),
         (
             b"GET /livez HTTP/1.1\r\nHost: test\r\n"
-            + b"".join(b"X%d: y\r\n" % n for n in range(101)) + b"\r\n",
+            + b"".join(b"X%d: y\r\n" % n for n in range(101))
+            + b"\r\n",
             431,
         ),
         (request("POST", "/v1/messages", b" " * (limits.HTTP_BODY_BYTES_MAX + 1)), 413),
@@ -63,13 +64,17 @@ async def refused(served, data, status):
         (request("POST", LARGE, b" " * (limits.HTTP_BATCH_BODY_BYTES_MAX + 1)), 413),
         (
             request("POST", "/v1/messages", headers={"Transfer-Encoding": "chunked"})
-            + b"10000\r\n" + b" " * 0x10000 + b"\r\n"
+            + b"10000\r\n"
+            + b" " * 0x10000
+            + b"\r\n"
             + (b"10000\r\n" + b" " * 0x10000 + b"\r\n") * 4,
             413,
         ),
         (
             request("POST", "/v1/messages", headers={"Transfer-Encoding": "chunked"})
-            + b"2\r\n{}\r\n0\r\n" + b"T: x\r\n" * 200 + b"\r\n",
+            + b"2\r\n{}\r\n0\r\n"
+            + b"T: x\r\n" * 200
+            + b"\r\n",
             431,
         ),
     ],

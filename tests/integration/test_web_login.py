@@ -68,8 +68,16 @@ async def test_logging_out_ends_the_token_at_once_here_and_soon_elsewhere():
 @pytest.mark.parametrize(
     "header",
     [
-        "", "Bearer", "Bearer ", "Bearer x", "bearer  x", "Token x", "Apikey monitoring-key",
-        "Bearer " + "x" * 600, "Basic Y2xlcms6eA==", "\xff",
+        "",
+        "Bearer",
+        "Bearer ",
+        "Bearer x",
+        "bearer  x",
+        "Token x",
+        "Apikey monitoring-key",
+        "Bearer " + "x" * 600,
+        "Basic Y2xlcms6eA==",
+        "\xff",
     ],
 )
 async def test_without_a_good_token_the_door_stays_shut(header):
@@ -248,7 +256,9 @@ async def test_an_admin_manages_users():
         assert (twice.status, twice.error["code"]) == (409, 1004)
         listed = (await served.call("GET", "/v1/users")).json["users"]
         assert {user["username"]: user["ROLES"] for user in listed} == {
-            "admin": "ROLE_ADMIN", "clerk": "ROLE_USER", "third": "ROLE_USER",
+            "admin": "ROLE_ADMIN",
+            "clerk": "ROLE_USER",
+            "third": "ROLE_USER",
         }
         shown = await served.call("GET", "/v1/users/third")
         assert shown.json["users"] == [{"username": "third", "ROLES": "ROLE_USER"}]
@@ -265,8 +275,12 @@ async def test_an_admin_manages_users():
 async def test_a_user_is_no_admin():
     async with serving() as served:
         for method, path in [
-            ("GET", "/v1/users"), ("POST", "/v1/users"), ("DELETE", "/v1/users/admin"),
-            ("GET", "/v1/users/admin"), ("GET", "/v1/settings/application"), ("POST", SHARDS),
+            ("GET", "/v1/users"),
+            ("POST", "/v1/users"),
+            ("DELETE", "/v1/users/admin"),
+            ("GET", "/v1/users/admin"),
+            ("GET", "/v1/settings/application"),
+            ("POST", SHARDS),
         ]:
             answer = await served.call(method, path, token=served.user)
             assert (answer.status, answer.error["code"]) == (403, 1005), path

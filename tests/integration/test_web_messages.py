@@ -279,7 +279,10 @@ async def test_a_batch_of_lines_is_stored_line_by_line_and_answered_in_order():
         found = lines(answer)
         assert [line["index"] for line in found] == list(range(6))
         assert [line["errors"][0]["code"] for line in found if "errors" in line] == [
-            1009, 1009, 1025, 1009,
+            1009,
+            1009,
+            1025,
+            1009,
         ]
         assert [stored.payload for stored in served.sender.stored] == [raw[0], raw[4]]
         assert [found[0]["id"], found[4]["id"]] == [stored.id for stored in served.sender.stored]

@@ -64,11 +64,10 @@ async def test_health_shows_every_node_as_it_is_now():
         assert (answer.status, answer.json["health"]) == (
             200,
             {
-                "master-1:master-1-1": {
-                    "gateway_status": "connected", "role": "primary_master"
-                },
+                "master-1:master-1-1": {"gateway_status": "connected", "role": "primary_master"},
                 "master-2:master-2-1": {
-                    "gateway_status": "disconnected", "role": "secondary_master"
+                    "gateway_status": "disconnected",
+                    "role": "secondary_master",
                 },
                 "coreapp-1:coreapp-1-1": {"gateway_status": "connected", "role": "coreapp"},
                 "coreapp-2:coreapp-2-1": {"gateway_status": "connected", "role": "coreapp"},
@@ -86,8 +85,12 @@ async def test_health_shows_every_node_as_it_is_now():
 @pytest.mark.parametrize(
     ("key", "status"),
     [
-        ("Apikey monitoring-key", 200), ("apikey monitoring-key", 200),
-        ("Apikey monitoring-kez", 401), ("Apikey ", 401), ("Bearer monitoring-key", 401), ("", 401),
+        ("Apikey monitoring-key", 200),
+        ("apikey monitoring-key", 200),
+        ("Apikey monitoring-kez", 401),
+        ("Apikey ", 401),
+        ("Bearer monitoring-key", 401),
+        ("", 401),
     ],
 )
 async def test_monitoring_has_a_key_for_health_and_nothing_else(key, status):
@@ -106,18 +109,18 @@ async def test_an_empty_api_key_is_no_key():
 
 async def test_many_who_ask_at_once_cost_few_reads(monkeypatch):
     async with serving() as served:
-        reads, snapshot = [], served.control.snapshot
+        reads, snapshot, begun = [], served.control.snapshot, asyncio.Event()
 
         async def slow():
             reads.append(1)
+            begun.set()
             await asyncio.sleep(0.01)
             return await snapshot()
 
         monkeypatch.setattr(served.control, "snapshot", slow)
         fresh = served.server.services.snapshots.fresh
         first = asyncio.create_task(fresh())
-        while not reads:
-            await asyncio.sleep(0)
+        await begun.wait()
         # The one under way began before these asked, so they share the next.
         views = await asyncio.gather(*[fresh() for _ in range(50)])
         assert len(reads) == 2

@@ -2,22 +2,29 @@
 
 import asyncio
 import contextlib
+import hashlib
+import hmac
+import re
 from collections.abc import Iterator
 
 import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.web.serving import ACCOUNT, Served, message, request, serving
+from tests.unit.web.serving import ACCOUNT, SETTINGS, Served, message, request, serving
 
 SCALARS = (
-    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False)
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats(allow_nan=False)
     | st.text(max_size=30)
 )
 VALUES = st.recursive(
     SCALARS,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner,
-                                                                max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4)
+    ),
     max_leaves=12,
 )
 #: Bodies that are nearly right: fields of the real ones with any values.
@@ -32,9 +39,14 @@ NAMES = st.sampled_from(
 BODIES = VALUES | st.dictionaries(NAMES, VALUES, max_size=6)
 ENDPOINTS = st.sampled_from(
     [
-        ("POST", "/v1/messages"), ("POST", "/v1/messages/batch"), ("PUT", "/v1/messages/wamid.1"),
-        ("POST", "/v1/account/shards"), ("POST", "/v1/users"), ("PUT", "/v1/users/admin"),
-        ("PATCH", "/v1/settings/application"), ("POST", "/v1/users/login"),
+        ("POST", "/v1/messages"),
+        ("POST", "/v1/messages/batch"),
+        ("PUT", "/v1/messages/wamid.1"),
+        ("POST", "/v1/account/shards"),
+        ("POST", "/v1/users"),
+        ("PUT", "/v1/users/admin"),
+        ("PATCH", "/v1/settings/application"),
+        ("POST", "/v1/users/login"),
         ("POST", "/webhooks/whatsapp"),
     ]
 )
@@ -60,6 +72,21 @@ def written(value: object) -> bytes:
         return repr(value).encode("utf-8", "replace")
 
 
+async def send(served: Served, data: bytes) -> bytes:
+    """Send bytes, end the input, and return everything that comes back."""
+    wire = await served.wire()
+    await wire.send(data)
+    wire.writer.write_eof()
+    found = await wire.rest()
+    await wire.aclose()
+    return found
+
+
+def signed(body: bytes) -> dict[str, str]:
+    digest = hmac.new(SETTINGS.app_secret.encode(), body, hashlib.sha256).hexdigest()
+    return {"X-Hub-Signature-256": f"sha256={digest}"}
+
+
 def test_no_json_body_is_an_error_of_ours():
     with a_server() as (runner, served):
 
@@ -67,7 +94,8 @@ def test_no_json_body_is_an_error_of_ours():
         def check(endpoint, body):
             method, path = endpoint
             before = len(served.sender.stored)
-            answer = runner.run(served.call(method, path, written(body)))
+            data = written(body)
+            answer = runner.run(served.call(method, path, data, headers=signed(data)))
             assert answer.status < 500
             if answer.status >= 400:
                 assert answer.error["code"] in range(1000, 1032)
@@ -80,19 +108,9 @@ def test_no_json_body_is_an_error_of_ours():
 def test_no_bytes_are_an_error_of_ours():
     with a_server() as (runner, served):
 
-        async def send(data: bytes) -> bytes:
-            wire = await served.wire()
-            await wire.send(data)
-            wire.writer.write_eof()
-            found = await wire.rest()
-            await wire.aclose()
-            return found
-
         @given(st.binary(max_size=300))
         def check(data):
-            assert b"HTTP/1.1 5" not in runner.run(send(data)).replace(b"HTTP/1.1 50", b"", 0) or (
-                b"HTTP/1.1 505" in runner.run(send(data))
-            )
+            assert not re.search(rb"HTTP/1.1 50[0234]", runner.run(send(served, data)))
 
         check()
         assert runner.run(served.call("GET", "/livez")).status == 200
@@ -102,23 +120,20 @@ def test_a_request_with_a_few_wrong_bytes_is_stored_whole_or_not_at_all():
     with a_server() as (runner, served):
         good = request("POST", "/v1/messages", message(), token=served.admin)
 
-        async def send(data: bytes) -> bytes:
-            wire = await served.wire()
-            await wire.send(data)
-            wire.writer.write_eof()
-            found = await wire.rest()
-            await wire.aclose()
-            return found
-
         @settings(max_examples=300)
-        @given(st.lists(st.tuples(st.integers(0, len(good) - 1), st.binary(max_size=3)),
-                        min_size=1, max_size=3))
+        @given(
+            st.lists(
+                st.tuples(st.integers(0, len(good) - 1), st.binary(max_size=3)),
+                min_size=1,
+                max_size=3,
+            )
+        )
         def check(changes):
             data = bytearray(good)
             for at, replacement in changes:
                 data[at : at + 1] = replacement
             before = len(served.sender.stored)
-            found = runner.run(send(bytes(data)))
+            found = runner.run(send(served, bytes(data)))
             assert b"HTTP/1.1 500" not in found
             assert found.count(b"HTTP/1.1 201") == len(served.sender.stored) - before
 

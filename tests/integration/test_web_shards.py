@@ -35,9 +35,7 @@ async def act_as_master(served, shards, owners):
         assert await control.report_drained(row.slot, row.epoch, row.owner)
         last = row.slot == SLOTS - 1
         move = Move(row.slot, row.epoch, row.owner, new)
-        assert await control.assign(
-            [move], cluster.term, "resize", shards=shards if last else None
-        )
+        assert await control.assign([move], cluster.term, "resize", shards=shards if last else None)
         await asyncio.sleep(0)
 
 

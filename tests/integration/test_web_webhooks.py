@@ -28,8 +28,12 @@ def webhook(**value):
 
 def status(tracking, name="delivered", **more):
     return {
-        "id": "wamid.1", "recipient_id": NUMBER, "status": name, "timestamp": "1",
-        "biz_opaque_callback_data": tracking, **more,
+        "id": "wamid.1",
+        "recipient_id": NUMBER,
+        "status": name,
+        "timestamp": "1",
+        "biz_opaque_callback_data": tracking,
+        **more,
     }
 
 
@@ -86,10 +90,15 @@ async def test_without_a_token_nobody_is_verified():
 @pytest.mark.parametrize(
     "given",
     [
-        None, "", "sha256=", "sha256=" + "0" * 64, signature(b"other"),
+        None,
+        "",
+        "sha256=",
+        "sha256=" + "0" * 64,
+        signature(b"other"),
         signature(orjson.dumps(webhook(messages=[incoming()])), "other secret"),
         signature(orjson.dumps(webhook(messages=[incoming()])))[7:],
-        "sha1=" + "0" * 40, "\xff",
+        "sha1=" + "0" * 40,
+        "\xff",
     ],
 )
 async def test_what_is_not_signed_is_not_believed(given):
@@ -142,7 +151,10 @@ async def test_statuses_of_others_are_counted_and_not_stored():
     async with serving() as served:
         cluster = await cluster_of(served)
         foreign = [
-            status("theirs"), status(None), status(7), status(""),
+            status("theirs"),
+            status(None),
+            status(7),
+            status(""),
             status(encode_id(cluster ^ 1, 3, 7)),
             status(encode_id(cluster, 3, 7, stream=1)),
             status(encode_id(cluster, 3, 7)[:-1] + "A"),
@@ -177,7 +189,9 @@ async def test_a_message_goes_to_the_slot_of_its_sender_with_what_is_known_of_it
         assert (stored.recipient, stored.slot) == (NUMBER, slot_of(NUMBER))
         assert stored.idempotency_key == "wamid.in"
         assert orjson.loads(stored.payload) == {
-            **incoming(), "profile": {"name": "Jo"}, "metadata": metadata,
+            **incoming(),
+            "profile": {"name": "Jo"},
+            "metadata": metadata,
         }
 
 
@@ -214,8 +228,12 @@ async def test_the_order_of_what_is_told_is_kept():
 async def test_what_cannot_be_stored_does_not_hold_up_the_rest():
     async with serving() as served:
         told = [
-            incoming("wamid.0", **{"from": "\u0001"}), incoming("wamid.1", **{"from": ""}),
-            incoming("x" * 300), incoming(None), incoming("wamid.2"), "noise",
+            incoming("wamid.0", **{"from": "\u0001"}),
+            incoming("wamid.1", **{"from": ""}),
+            incoming("x" * 300),
+            incoming(None),
+            incoming("wamid.2"),
+            "noise",
         ]
         assert (await tell(served, webhook(messages=told))).status == 200
         assert [stored.idempotency_key for stored in served.sender.stored] == ["wamid.2"]
@@ -258,7 +276,9 @@ async def test_ok_is_not_said_before_all_is_durable():
 @pytest.mark.parametrize(
     "body",
     [
-        b"{}", b'{"entry":null}', b'{"entry":[null,{"changes":[1,{"value":[]}]}]}',
+        b"{}",
+        b'{"entry":null}',
+        b'{"entry":[null,{"changes":[1,{"value":[]}]}]}',
         b'{"entry":[{"changes":[{"value":{"statuses":{},"messages":"x","contacts":1}}]}]}',
         orjson.dumps(webhook(errors=[{"code": 1}])),
     ],

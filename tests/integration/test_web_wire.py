@@ -7,6 +7,7 @@ import orjson
 import pytest
 
 from multiconnect.web import http_protocol, pipeline
+from multiconnect.web.connection import HttpConnection
 from tests.unit.web.serving import message, request, serving, until
 
 HOST = b"Host: test\r\n"
@@ -83,10 +84,12 @@ async def test_a_request_arriving_byte_by_byte_is_the_same_request():
 POST = b"POST /v1/messages HTTP/1.1\r\n"
 REFUSED = {
     "both lengths": (
-        POST + HOST + b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400
+        POST + HOST + b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        400,
     ),
     "both lengths, turned round": (
-        POST + HOST + b"Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n", 400
+        POST + HOST + b"Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n",
+        400,
     ),
     "two lengths": (POST + HOST + b"Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}", 400),
     "two lengths in one": (POST + HOST + b"Content-Length: 2, 2\r\n\r\n{}", 400),
@@ -94,23 +97,26 @@ REFUSED = {
     "no number": (POST + HOST + b"Content-Length: two\r\n\r\n{}", 400),
     "length beyond 64 bits": (POST + HOST + b"Content-Length: 99999999999999999999\r\n\r\n", 400),
     "coding that is not read": (
-        POST + HOST + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501
+        POST + HOST + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        501,
     ),
     "coding that does not end": (POST + HOST + b"Transfer-Encoding: identity\r\n\r\n", 501),
-    "coding in HTTP/1.0": (
-        b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400
-    ),
+    "coding in HTTP/1.0": (b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
     "coding hidden by a tab": (
-        POST + HOST + b"Transfer-Encoding:\tchunked, identity\r\n\r\n0\r\n\r\n", 400
+        POST + HOST + b"Transfer-Encoding:\tchunked, identity\r\n\r\n0\r\n\r\n",
+        400,
     ),
     "chunk size that is none": (
-        POST + HOST + b"Transfer-Encoding: chunked\r\n\r\n0x2\r\n{}\r\n0\r\n\r\n", 400
+        POST + HOST + b"Transfer-Encoding: chunked\r\n\r\n0x2\r\n{}\r\n0\r\n\r\n",
+        400,
     ),
     "chunk size beyond 64 bits": (
-        POST + HOST + b"Transfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n", 400
+        POST + HOST + b"Transfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n",
+        400,
     ),
     "chunk longer than said": (
-        POST + HOST + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{}\r\n0\r\n\r\n", 400
+        POST + HOST + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{}\r\n0\r\n\r\n",
+        400,
     ),
     "folded header": (b"GET /livez HTTP/1.1\r\n" + HOST + b"X: a\r\n b\r\n\r\n", 400),
     "bare line feeds": (b"GET /livez HTTP/1.1\nHost: test\n\n", 400),
@@ -122,7 +128,8 @@ REFUSED = {
     "no host": (b"GET /livez HTTP/1.1\r\n\r\n", 400),
     "two hosts": (b"GET /livez HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
     "two tokens": (
-        b"GET /v1/users HTTP/1.1\r\nHost: a\r\nAuthorization: a\r\nAuthorization: b\r\n\r\n", 400
+        b"GET /v1/users HTTP/1.1\r\nHost: a\r\nAuthorization: a\r\nAuthorization: b\r\n\r\n",
+        400,
     ),
     "no version": (b"GET /livez\r\n\r\n", 505),
     "a later version": (b"GET /livez HTTP/2.0\r\n" + HOST + b"\r\n", 505),
@@ -177,8 +184,10 @@ async def test_a_mistake_behind_good_requests_is_answered_after_them(depth):
         (b"GET /livez HTTP/1.0\r\n\r\n" + GOOD, [200]),
         (b"CONNECT a:1 HTTP/1.1\r\n" + HOST + b"\r\n" + GOOD, [404]),
         (
-            b"GET /livez HTTP/1.1\r\n" + HOST
-            + b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n" + GOOD,
+            b"GET /livez HTTP/1.1\r\n"
+            + HOST
+            + b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+            + GOOD,
             [200],
         ),
         (
@@ -225,7 +234,9 @@ async def test_who_expects_100_continue_gets_it_before_sending_the_body():
         body = orjson.dumps(message())
         wire = await served.wire()
         head = request(
-            "POST", "/v1/messages", token=served.admin,
+            "POST",
+            "/v1/messages",
+            token=served.admin,
             headers={"Content-Length": str(len(body)), "Expect": "100-continue"},
         )
         await wire.send(head)
@@ -246,7 +257,9 @@ async def test_100_continue_waits_for_its_turn():
         body = orjson.dumps(message())
         first = request("POST", "/v1/messages", body, token=served.admin)
         second = request(
-            "POST", "/v1/messages", token=served.admin,
+            "POST",
+            "/v1/messages",
+            token=served.admin,
             headers={"Content-Length": str(len(body)), "Expect": "100-continue"},
         )
         wire = await served.wire()
@@ -291,6 +304,7 @@ async def test_a_flood_of_pipelined_requests_is_answered_and_held_back(monkeypat
         flood = asyncio.create_task(wire.send(one * 5000))
         await until(lambda: served.sender.calls == 8)
         (connection,) = served.server.services.connections._open
+        assert isinstance(connection, HttpConnection)
         await until(lambda: connection._paused)
         assert served.sender.calls == 8
         assert len(connection._pipeline._waiting) < 200

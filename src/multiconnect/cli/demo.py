@@ -16,7 +16,7 @@ from typing import Final
 
 from multiconnect.cli.cluster import run_async
 from multiconnect.cli.demo_acts import Acts
-from multiconnect.cli.demo_claims import Claim, claims_of
+from multiconnect.cli.demo_claims import Claim, Story, claims_of
 from multiconnect.cli.demo_cluster import DemoCluster, demo_cluster
 from multiconnect.cli.demo_traffic import Traffic
 from multiconnect.cli.exits import Exit
@@ -93,6 +93,7 @@ async def _show(
         tell(f"sending {options.rate:g} messages/s to {_RECIPIENTS} recipients over HTTP")
         traffic.start()
         await scene(_ACTS[0])
+        calm_s = acts.calm(begun_s)
         crash = await acts.crash_owner()
         await scene(_ACTS[1])
         loss = await acts.crash_master()
@@ -106,7 +107,7 @@ async def _show(
         count = await acts.count()
         for error in traffic.errors[:3]:
             tell(f"  a request failed: {error}")
-        return claims_of(count, len(traffic.errors), crash, loss, resizes)
+        return claims_of(Story(count, len(traffic.errors), calm_s, crash, loss, tuple(resizes)))
 
 
 def _print_claims(claims: list[Claim]) -> None:

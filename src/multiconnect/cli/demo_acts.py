@@ -16,6 +16,8 @@ from multiconnect.supervisor.http_call import HttpConnection
 
 #: How long the traffic is watched after an act before its figures are taken.
 _AFTERMATH_S: Final = 2.0
+#: What the first requests cost more is no property of the machine.
+_WARM_UP_S: Final = 1.0
 _REPAIR_MAX_S: Final = 10.0
 _DRAIN_MAX_S: Final = 30.0
 _LOOK_S: Final = 0.01
@@ -29,6 +31,16 @@ class Acts:
         self._cluster = cluster
         self._traffic = traffic
         self._tell = tell
+
+    def calm(self, since_s: float) -> float:
+        """Return the longest pause so far, with nothing done to the cluster yet."""
+        acks = self._traffic.acks
+        pause_s = longest_pause(acks, since_s + _WARM_UP_S, _now(), 2)
+        self._tell(
+            f"{len(acks) / (_now() - since_s):.0f} messages/s, each acknowledged once it is on "
+            f"disk; longest pause of a shard {pause_s:.2f} s"
+        )
+        return pause_s
 
     async def crash_owner(self) -> Crash:
         """SIGKILL whoever owns shard 0."""

@@ -10,9 +10,10 @@ from typing import Any, Final
 from multiconnect.cli.demo_traffic import Ack
 
 #: Bounds of the claims. The engine's own goals are tighter (see the benchmarks); a demo must also
-#: hold on a laptop that does other things.
+#: hold on a laptop that does other things, so twice the longest pause of a calm stretch is added.
 CRASH_PAUSE_MAX_S: Final = 1.0
 OTHERS_PAUSE_MAX_S: Final = 0.5
+RESIZE_PAUSE_MAX_S: Final = 1.0
 MASTER_TAKEOVER_MAX_S: Final = 3.0
 RESIZE_MAX_S: Final = 30.0
 
@@ -91,10 +92,25 @@ def count_of(acks: Sequence[Ack], report: Mapping[str, Any], arrived: set[str]) 
     )
 
 
-def claims_of(
-    count: Count, errors: int, crash: Crash, loss: MasterLoss, resizes: Sequence[Resize]
-) -> list[Claim]:
+@dataclass(frozen=True, slots=True)
+class Story:
+    """Everything that was measured; `calm_s` is the longest pause while nothing was done to it."""
+
+    count: Count
+    errors: int
+    calm_s: float
+    crash: Crash
+    loss: MasterLoss
+    resizes: tuple[Resize, ...]
+
+
+def claims_of(story: Story) -> list[Claim]:
     """Return every claim with its verdict."""
+    count, crash, loss = story.count, story.crash, story.loss
+    crash_max_s, others_max_s, resize_max_s = (
+        bound_s + 2 * story.calm_s
+        for bound_s in (CRASH_PAUSE_MAX_S, OTHERS_PAUSE_MAX_S, RESIZE_PAUSE_MAX_S)
+    )
     claims = [
         Claim(
             f"nothing lost: {count.acknowledged} messages acknowledged, {count.lost} missing",
@@ -106,30 +122,28 @@ def claims_of(
             count.duplicates_unmarked == 0,
         ),
         Claim(f"order kept per recipient: {count.out_of_order} late", count.out_of_order == 0),
-        Claim(f"no request failed: {errors} errors", errors == 0),
+        Claim(f"no request failed: {story.errors} errors", story.errors == 0),
         Claim(
-            f"owner killed: its shard paused {crash.pause_s:.2f} s (at most {CRASH_PAUSE_MAX_S:g})",
-            crash.pause_s <= CRASH_PAUSE_MAX_S,
+            f"owner killed: its shard paused {crash.pause_s:.2f} s (at most {crash_max_s:.1f})",
+            crash.pause_s <= crash_max_s,
         ),
         Claim(
             f"the other shard went on: longest pause {crash.others_pause_s:.2f} s "
-            f"(at most {OTHERS_PAUSE_MAX_S:g})",
-            crash.others_pause_s <= OTHERS_PAUSE_MAX_S,
+            f"(at most {others_max_s:.1f})",
+            crash.others_pause_s <= others_max_s,
         ),
         Claim(
             f"primary Master killed: another took over in {loss.takeover_s:.2f} s, traffic "
             f"paused {loss.pause_s:.2f} s",
-            loss.takeover_s <= MASTER_TAKEOVER_MAX_S and loss.pause_s <= OTHERS_PAUSE_MAX_S,
+            loss.takeover_s <= MASTER_TAKEOVER_MAX_S and loss.pause_s <= others_max_s,
         ),
     ]
-    return claims + [_resize_claim(resize) for resize in resizes]
+    return claims + [_resize_claim(resize, resize_max_s) for resize in story.resizes]
 
 
-def _resize_claim(resize: Resize) -> Claim:
+def _resize_claim(resize: Resize, pause_max_s: float) -> Claim:
     return Claim(
         f"{resize.before} -> {resize.after} shards under load: answered {resize.status} after "
-        f"{resize.took_s:.1f} s, longest pause {resize.pause_s:.2f} s",
-        resize.status == 201
-        and resize.took_s <= RESIZE_MAX_S
-        and resize.pause_s <= OTHERS_PAUSE_MAX_S,
+        f"{resize.took_s:.1f} s, longest pause {resize.pause_s:.2f} s (at most {pause_max_s:.1f})",
+        resize.status == 201 and resize.took_s <= RESIZE_MAX_S and resize.pause_s <= pause_max_s,
     )

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import json
 import sys
+from collections import Counter
 from typing import Any, Final
 
 from multiconnect.cli.cluster import add_json_argument, add_store_arguments, opened, run_async
@@ -114,9 +115,11 @@ def _as_text(description: ClusterDescription, gone: dict[str, str]) -> str:
         f"generation {description.generation}, master {description.master or 'none'} "
         f"(term {description.term})\n"
     )
+    # Two supervisors both have a "coreapp-1"; the incarnation tells them apart.
+    times = Counter(node.name for node in description.live)
     rows = [
         (
-            node.name,
+            node.name if times[node.name] == 1 else node.incarnation,
             node.role,
             "gone" if node.incarnation in gone else node.state,
             ranges(node.shards),

@@ -276,6 +276,8 @@ class Dispatcher:
         elif outcome.status == "retry" and not gives_up(entry.accepted_at_ms, now_ms):
             self.counts["retried"] += 1
             delay_s = retry_delay_s(outcome, entry.attempts + 1, self._rng.random())
+            if outcome.number_wide:
+                self._pacing.pause_number(self._clock.monotonic() + delay_s)
             work.retry(stream, entry, outcome, now_ms + int(delay_s * 1000))
             self._release_later(work, stream, entry, delay_s)
         else:

@@ -17,6 +17,7 @@ class Pacing:
         self._rate_per_s = number_rate_per_s
         self._number = None if number_rate_per_s is None else NumberRate(number_rate_per_s)
         self._pair = PairRate() if pair_rate else None
+        self._paused_until_s = float("-inf")
 
     def owns(self, slots: int) -> None:
         """Take the share of the number's rate that belongs to this many slots."""
@@ -25,13 +26,20 @@ class Pacing:
 
     def room(self, now_s: float) -> int:
         """Return how many messages the number's rate lets go now."""
+        if now_s < self._paused_until_s:
+            return 0
         if self._number is None:
             return UPSTREAM_IN_FLIGHT_MAX
         return self._number.room("", now_s)
 
     def wait_s(self, now_s: float) -> float:
         """Return the seconds until the number's rate lets the next one go."""
-        return 0.0 if self._number is None else self._number.delay_s("", now_s)
+        rate_s = 0.0 if self._number is None else self._number.delay_s("", now_s)
+        return max(rate_s, self._paused_until_s - now_s)
+
+    def pause_number(self, until_s: float) -> None:
+        """Send nothing from the number until then: the upstream said that it takes no more now."""
+        self._paused_until_s = max(self._paused_until_s, until_s)
 
     def delay_s(self, recipient: str, now_s: float) -> float:
         """Return the seconds this recipient must wait; 0 is go."""

@@ -100,7 +100,8 @@ class Outcome:
 
     `status` is "sent", "failed" (permanent) or "retry". For "retry", `after_s` is the least delay
     (None: the dispatcher's own back-off) and `ambiguous` says that the message may have arrived,
-    so that the next attempt is a possible duplicate.
+    so that the next attempt is a possible duplicate. `number_wide` says that not only this message
+    must wait `after_s` but everything the same number sends (throughput used up, number paused).
     """
 
     status: str
@@ -109,6 +110,7 @@ class Outcome:
     reason: str = ""
     after_s: float | None = None
     ambiguous: bool = False
+    number_wide: bool = False
 
     @classmethod
     def sent(cls, upstream_id: str | None = None) -> Outcome:
@@ -128,9 +130,10 @@ class Outcome:
         after_s: float | None = None,
         ambiguous: bool = False,
         code: int | None = None,
+        number_wide: bool = False,
     ) -> Outcome:
         """Try again later; later messages of the same recipient wait behind it."""
-        return cls("retry", code=code, reason=reason, after_s=after_s, ambiguous=ambiguous)
+        return cls("retry", None, code, reason, after_s, ambiguous, number_wide)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from multiconnect.cli.demo_claims import (
     Crash,
     MasterLoss,
     Resize,
+    Story,
     claims_of,
     count_of,
     longest_pause,
@@ -21,9 +22,11 @@ LOSS = MasterLoss(0.1, 0.05)
 RESIZE = Resize(2, 4, 201, 3.0, 0.1)
 
 
-def failed(count=COUNT, errors=0, crash=CRASH, loss=LOSS, resizes=(RESIZE,)):
-    claims = claims_of(count, errors, crash, loss, resizes)
-    return [claim.text for claim in claims if not claim.holds]
+STORY = Story(COUNT, 0, 0.02, CRASH, LOSS, (RESIZE,))
+
+
+def failed(**changes):
+    return [claim.text for claim in claims_of(replace(STORY, **changes)) if not claim.holds]
 
 
 def test_a_good_run_holds_every_claim():
@@ -50,6 +53,12 @@ def test_a_good_run_holds_every_claim():
 def test_each_claim_can_fail(changes, word):
     (text,) = failed(**changes)
     assert word in text
+
+
+def test_a_machine_that_pauses_by_itself_is_given_more_time():
+    slow = Crash(1.5, 0.9)
+    assert len(failed(crash=slow)) == 2
+    assert failed(crash=slow, calm_s=0.3) == []
 
 
 def acks(*times, slot=0):

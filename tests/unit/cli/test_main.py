@@ -3,6 +3,8 @@
 import argparse
 import json
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -118,15 +120,20 @@ def test_node_needs_to_know_which_cluster(elsewhere, capsys):
     assert "--store" in capsys.readouterr().err
 
 
-def test_a_taken_port_names_the_next_free_one(elsewhere, capsys):
+def test_a_taken_port_names_the_next_free_one(elsewhere):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        assert main(["up", "--http", f"127.0.0.1:{port}", "--upstream", "null"]) == 5
-    err = capsys.readouterr().err
-    assert f"127.0.0.1:{port} is taken" in err
-    suggested = int(err.rpartition("use --http 127.0.0.1:")[2])
+        # A process of its own: a server configures the logging of its whole process.
+        done = subprocess.run(
+            (sys.executable, "-m", "multiconnect.cli", "up", "--upstream", "null",
+             "--http", f"127.0.0.1:{port}"),
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    assert done.returncode == 5
+    assert f"127.0.0.1:{port} is taken" in done.stderr
+    suggested = int(done.stderr.rpartition("use --http 127.0.0.1:")[2])
     with socket.socket() as free:
         free.bind(("127.0.0.1", suggested))
 

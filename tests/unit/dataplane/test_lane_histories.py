@@ -8,7 +8,7 @@ import itertools
 
 import hypothesis.strategies as st
 from hypothesis import settings
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from multiconnect._native import Packer
 from multiconnect.dataplane.lane_set import LaneSet
@@ -70,97 +70,106 @@ class LaneHistory(RuleBasedStateMachine):
     @initialize(owners=st.lists(OWNERS, min_size=3, max_size=3))
     def begin(self, owners):
         for slot, owner in zip(self.sent, owners, strict=True):
-            self.move(slot, owner)
-        self.owners_follow("a")
-        self.owners_follow("b")
-        self.owners_follow("c")
-        self.see_map(-1)
+            self.grant(slot, owner)
+        for owner in self.owners.values():
+            owner.follow()
+        self.lanes.apply_map(self.maps[-1])
 
-    # --- the router --------------------------------------------------------------------------
-    @rule(slot=SLOTS, count=st.integers(1, 3))
-    def send(self, slot, count):
-        for _ in range(count):
-            payload = b"%d" % next(self.numbers)
-            self.packer.append_at(slot, "1631", payload)
-            ordinal = self.packer.appended(slot) - 1
-            sink = Sent(self.log, slot, ordinal, payload)
-            self.lanes.wait(Stream.OUTBOUND, slot, ordinal, ordinal, sink)
-            self.sent[slot].append(payload)
-            self.sinks.append(sink)
+    def grant(self, slot, owner):
+        self.log.grant(slot, owner)
+        self.maps.append(self.log.map())
 
-    @rule()
-    def flush(self):
-        self.now_s += 0.001
-        self.lanes.flush(self.now_s, 0)
-
-    @rule(pause_s=st.sampled_from([0.06, 1.1, PRODUCER_ROTATE_S + 1]))
-    def wait(self, pause_s):
+    def flush(self, pause_s=0.001):
         self.now_s += pause_s
         self.lanes.flush(self.now_s, 0)
 
-    @rule(which=st.integers(-4, -1))
-    def see_map(self, which):
-        """The newest map, or one of the last few again (a slow reader)."""
-        self.lanes.apply_map(self.maps[max(which, -len(self.maps))])
+    # --- the router --------------------------------------------------------------------------
+    @rule(slot=SLOTS, counts=st.lists(st.integers(1, 2), min_size=1, max_size=4))
+    def send(self, slot, counts):
+        for count in counts:
+            for _ in range(count):
+                self.send_one(slot)
+            self.flush()
+
+    def send_one(self, slot):
+        payload = b"%d" % next(self.numbers)
+        self.packer.append_at(slot, "1631", payload)
+        ordinal = self.packer.appended(slot) - 1
+        sink = Sent(self.log, slot, ordinal, payload)
+        self.lanes.wait(Stream.OUTBOUND, slot, ordinal, ordinal, sink)
+        self.sent[slot].append(payload)
+        self.sinks.append(sink)
+
+    @rule(pause_s=st.sampled_from([0.03, 0.06, 1.1, PRODUCER_ROTATE_S + 1]))
+    def wait(self, pause_s):
+        self.flush(pause_s)
 
     # --- the network -------------------------------------------------------------------------
-    @precondition(lambda self: any(w.frames for w in self.wires))
-    @rule(data=st.data())
-    def deliver_frame(self, data):
-        wire = data.draw(st.sampled_from([w for w in self.wires if w.frames]))
-        wire.deliver_to(self.owners[wire.owner.name])
+    @rule(which=st.integers(0, 5), frames=st.integers(0, 2), most=st.integers(0, 4))
+    def carry(self, which, frames, most):
+        """Some wire carries frames one way or answers the other, or both."""
+        busy = [w for w in self.wires if w.frames or w.answers]
+        if not busy:
+            return
+        wire = busy[which % len(busy)]
+        for _ in range(min(frames, len(wire.frames))):
+            wire.deliver_to(self.owners[wire.owner.name])
+        self.lanes.answered(wire.owner.incarnation, wire.take_answers(most), self.now_s)
+        self.flush()
 
-    @precondition(lambda self: any(w.answers for w in self.wires))
-    @rule(data=st.data(), most=st.integers(1, 4))
-    def deliver_answers(self, data, most):
-        wire = data.draw(st.sampled_from([w for w in self.wires if w.answers]))
-        entries = wire.take_answers(most)
-        self.lanes.answered(wire.owner.incarnation, entries, self.now_s)
-
-    @precondition(lambda self: any(w.ready for w in self.wires))
-    @rule(data=st.data())
-    def lose_connection(self, data):
-        wire = data.draw(st.sampled_from([w for w in self.wires if w.ready]))
-        wire.lose()
-        self.lanes.link_lost(wire)
+    @rule(which=st.integers(0, 5), again=st.booleans())
+    def lose_connection(self, which, again):
+        ready = [w for w in self.wires if w.ready]
+        if ready:
+            wire = ready[which % len(ready)]
+            wire.lose()
+            self.lanes.link_lost(wire)
+            wire.ready = again
+            self.flush()
 
     @rule()
     def reconnect(self):
         for wire in self.wires:
             wire.ready = not wire.closed
-        self.lanes.flush(self.now_s, 0)
+        self.flush()
 
     # --- the owners and their store ----------------------------------------------------------
-    @rule(owner=OWNERS, most=st.integers(1, 5))
-    def commit(self, owner, most):
-        self.owners[owner].commit(most)
+    @rule(owner=OWNERS, most=st.integers(1, 5), sure=st.sampled_from([True, True, None, False]))
+    def commit(self, owner, most, sure):
+        """Commit; or the store does not say, and did (None) or did not (False)."""
+        if sure:
+            self.owners[owner].commit(most)
+        else:
+            self.owners[owner].commit_in_doubt(most, applied=sure is None)
 
-    @rule(owner=OWNERS, most=st.integers(1, 3), applied=st.booleans())
-    def commit_in_doubt(self, owner, most, applied):
-        self.owners[owner].commit_in_doubt(most, applied=applied)
+    @rule(
+        slot=SLOTS, owner=st.sampled_from(["a", "b", "c", None]), seen_by=st.sets(OWNERS),
+        seen=st.booleans(),
+    )  # fmt: skip
+    def move(self, slot, owner, seen_by, seen):
+        """A grant or a release; some notice at once."""
+        self.grant(slot, owner)
+        for name in sorted(seen_by):
+            self.owners[name].follow()
+        if seen:
+            self.see_map(-1)
 
-    @rule(slot=SLOTS, owner=OWNERS)
-    def move(self, slot, owner):
-        self.log.grant(slot, owner)
-        self.maps.append(self.log.map())
+    @rule(which=st.integers(-4, -1))
+    def see_map(self, which):
+        """The newest map, or one of the last few again (a slow reader)."""
+        self.lanes.apply_map(self.maps[max(which, -len(self.maps))])
+        self.flush()
 
-    @rule(slot=SLOTS)
-    def release(self, slot):
-        self.log.grant(slot, None)
-        self.maps.append(self.log.map())
-
-    @rule(owner=OWNERS)
-    def owners_follow(self, owner):
+    @rule(owner=OWNERS, dies=st.sampled_from([False, False, True]))
+    def notice(self, owner, dies):
+        """An owner reads the slot rows; or dies, and another takes its place under its name."""
+        if dies:
+            self.owners[owner] = FakeOwner(owner, self.log)
+            for wire in self.wires:
+                if wire.owner.name == owner and not wire.closed:
+                    wire.lose()
+                    self.lanes.link_lost(wire)
         self.owners[owner].follow()
-
-    @rule(owner=OWNERS)
-    def kill(self, owner):
-        """A process dies with all it had in memory; another takes its place under the same name."""
-        self.owners[owner] = FakeOwner(owner, self.log)
-        for wire in self.wires:
-            if wire.owner.name == owner and not wire.closed:
-                wire.lose()
-                self.lanes.link_lost(wire)
 
     # --- what must hold ----------------------------------------------------------------------
     @invariant()
@@ -187,11 +196,11 @@ class LaneHistory(RuleBasedStateMachine):
     def teardown(self):
         """After the last fault everything arrives."""
         for slot in self.sent:
-            self.move(slot, "a")
+            self.grant(slot, "a")
         for _ in range(40):
             self.see_map(-1)
             self.reconnect()
-            self.owners_follow("a")
+            self.owners["a"].follow()
             for wire in self.wires:
                 while wire.frames:
                     wire.deliver_to(self.owners[wire.owner.name])
@@ -199,7 +208,7 @@ class LaneHistory(RuleBasedStateMachine):
                 owner.commit(1000)
             for wire in self.wires:
                 self.lanes.answered(wire.owner.incarnation, wire.take_answers(1000), self.now_s)
-            self.wait(1.1)
+            self.flush(1.1)
         assert {slot: self.log.slots[slot].messages for slot in self.sent} == self.sent
         assert all(sink.sequence is not None for sink in self.sinks)
         self.no_history_was_lost()

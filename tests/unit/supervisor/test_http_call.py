@@ -14,10 +14,12 @@ async def serving(*answers, close_after=None):
     """Serve canned answers, one per request; yield the URL and the requests seen."""
     seen = []
     left = list(answers)
-    handlers = []
+    handlers: list[asyncio.Task[None]] = []
 
     async def handle(reader, writer):
-        handlers.append(asyncio.current_task())
+        task = asyncio.current_task()
+        assert task is not None
+        handlers.append(task)
         count = 0
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             while head := await reader.readuntil(b"\r\n\r\n"):
@@ -64,7 +66,9 @@ async def test_it_reconnects_before_a_request():
     async with serving(OK, OK, close_after=1) as (url, seen), HttpConnection(url) as connection:
         await connection.get("/1")
         # The server's end of file has to arrive first.
-        while not connection._reader.at_eof():  # noqa: ASYNC110 -- looks from outside
+        reader = connection._reader
+        assert reader is not None
+        while not reader.at_eof():  # noqa: ASYNC110 -- looks from outside
             await asyncio.sleep(0.001)
         assert (await connection.get("/2")).status == 200
         assert len(seen) == 2

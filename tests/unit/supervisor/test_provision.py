@@ -51,6 +51,7 @@ async def test_webhook_secrets_are_made_once_and_may_be_set(control, settings):
 async def test_the_first_user_has_a_random_password_in_a_private_file(control, tmp_path):
     await provision.ensure_admin(control, tmp_path)
     path = provision.password_file(tmp_path)
+    assert path is not None
     password = path.read_text()
     assert path.stat().st_mode & 0o777 == 0o600
     await provision.ensure_admin(control, tmp_path)

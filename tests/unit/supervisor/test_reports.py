@@ -1,11 +1,13 @@
 """Deaths reach the store in order, however long the store is away."""
 
 import asyncio
+from typing import cast
 
 import pytest
 
 from multiconnect.errors import StoreUnavailable
 from multiconnect.limits import EXITS_REMEMBERED_MAX
+from multiconnect.store.port import ControlStore
 from multiconnect.supervisor.reports import DeathReports
 
 
@@ -43,7 +45,7 @@ async def running():
 @pytest.mark.parametrize("failures", [0, 3])
 async def test_all_deaths_are_written_in_order(running, failures):
     control = FlakyControl(failures)
-    reports = DeathReports(control)
+    reports = DeathReports(cast(ControlStore, control))
     running(reports)
     for name in ("a", "b", "c"):
         reports.add(name, f"why {name}")
@@ -55,7 +57,7 @@ async def test_all_deaths_are_written_in_order(running, failures):
 
 async def test_a_death_is_queued_once(running):
     control = FlakyControl(0)
-    reports = DeathReports(control)
+    reports = DeathReports(cast(ControlStore, control))
     reports.add("a", "first")
     reports.add("a", "second")
     running(reports)
@@ -65,7 +67,7 @@ async def test_a_death_is_queued_once(running):
 
 async def test_a_death_may_be_reported_again_later(running):
     control = FlakyControl(0)
-    reports = DeathReports(control)
+    reports = DeathReports(cast(ControlStore, control))
     running(reports)
     for _ in range(2):
         reports.add("a", "signal 9")
@@ -74,7 +76,7 @@ async def test_a_death_may_be_reported_again_later(running):
 
 
 def test_what_is_remembered_is_bounded():
-    reports = DeathReports(FlakyControl(0))
+    reports = DeathReports(cast(ControlStore, FlakyControl(0)))
     for number in range(EXITS_REMEMBERED_MAX + 5):
         reports.add(str(number), "x")
         reports._waiting.clear()

@@ -126,8 +126,9 @@ def test_a_long_life_forgives_young_deaths():
 
 
 def test_who_was_heard_and_falls_silent_is_hung():
-    lives = [Life("fresh", 0.0, 9.5, ready=True), Life("late", 0.0, 9.2, ready=True)]
-    assert silent(lives, 10.0, 0.75) == [Silence("late", pytest.approx(0.8))]
+    lives = [Life("fresh", 0.0, 9.5, ready=True), Life("late", 0.0, 9.0, ready=True)]
+    assert silent(lives, 9.75, 0.75) == []
+    assert silent(lives, 10.0, 0.75) == [Silence("late", 1.0)]
 
 
 @pytest.mark.parametrize("heard_at_s", [None, 10.0])

@@ -29,7 +29,7 @@ class Stored:
 
 
 class MemorySender:
-    """Stores messages; `error` is raised instead, `gate` is waited for before anything is stored."""
+    """Stores messages once `gate` is open; `error`, if set, is raised instead."""
 
     def __init__(self, cluster: int, shards: int = 2) -> None:
         self.cluster = cluster
@@ -57,7 +57,13 @@ class MemorySender:
         name = canonical(recipient)
         await self._enter(timeout_s)
         return self._store(
-            Stream.OUTBOUND, slot_of(name), name, payload, kind, account, idempotency_key,
+            Stream.OUTBOUND,
+            slot_of(name),
+            name,
+            payload,
+            kind,
+            account,
+            idempotency_key,
             expires_at_ms,
         )
 
@@ -99,8 +105,15 @@ class MemorySender:
             raise self.error
 
     def _store(
-        self, stream: Stream, slot: int, name: str, payload: dict[str, Any] | bytes, kind: Kind,
-        account: str, key: str, expires_at_ms: int,
+        self,
+        stream: Stream,
+        slot: int,
+        name: str,
+        payload: dict[str, Any] | bytes,
+        kind: Kind,
+        account: str,
+        key: str,
+        expires_at_ms: int,
     ) -> Receipt:
         body = payload if isinstance(payload, bytes) else orjson.dumps(payload)
         digest = hashlib.sha256(body).digest()
@@ -115,7 +128,5 @@ class MemorySender:
         receipt = Receipt(message_id, slot, slot % self.shards, sequence)
         if key:
             self._keys[account, name, key] = (digest, receipt)
-        self.stored.append(
-            Stored(name, body, kind, stream, slot, key, expires_at_ms, message_id)
-        )
+        self.stored.append(Stored(name, body, kind, stream, slot, key, expires_at_ms, message_id))
         return receipt

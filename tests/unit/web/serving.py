@@ -132,8 +132,13 @@ class Served:
         wire = await self.wire()
         try:
             await wire.send(
-                request(method, path, body, token=self.admin if token is None else token,
-                        headers=headers)
+                request(
+                    method,
+                    path,
+                    body,
+                    token=self.admin if token is None else token,
+                    headers=headers,
+                )
             )
             return await wire.answer(head=method == "HEAD")
         finally:
@@ -141,7 +146,11 @@ class Served:
 
 
 def request(
-    method: str, path: str, body: Any = None, *, token: str = "",
+    method: str,
+    path: str,
+    body: Any = None,
+    *,
+    token: str = "",
     headers: dict[str, str] | None = None,
 ) -> bytes:
     """Return a request as bytes; a body that is not bytes is written as JSON."""
@@ -160,14 +169,12 @@ def basic(name: str, password: str) -> str:
     return "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()
 
 
-def message(to: str = "16315550000", text: str = "hello", **more: Any) -> dict[str, Any]:
+def message(to: Any = "16315550000", text: str = "hello", **more: Any) -> dict[str, Any]:
     return {"to": to, "type": "text", "text": {"body": text}, **more}
 
 
 def node(name: str, role: Role = Role.COREAPP, generation: int = 0) -> Node:
-    return Node(
-        f"{name}-1", name, role, "host", 1, "unix:/x", generation, NodeState.READY
-    )
+    return Node(f"{name}-1", name, role, "host", 1, "unix:/x", generation, NodeState.READY)
 
 
 async def populate(control: MemoryControl, coreapps: int = 3, owners: int = 2) -> None:
@@ -218,6 +225,6 @@ async def serving(
 async def until(condition: Any, what: str = "it") -> None:
     """Wait until a condition holds."""
     async with asyncio.timeout(WAIT_S):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 -- any condition, of any part
             await asyncio.sleep(0.005)
     assert condition(), what

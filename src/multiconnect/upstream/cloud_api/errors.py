@@ -93,7 +93,8 @@ class ErrorTable:
         if action is Action.PERMANENT:
             return Outcome.failed(reason, code)
         after_s = _longer(_delay_s(action, attempt), retry_after_s)
-        return Outcome.retry(reason, code=code, after_s=after_s)
+        number_wide = action in (Action.THROTTLE, Action.PAUSE)
+        return Outcome.retry(reason, code=code, after_s=after_s, number_wide=number_wide)
 
 
 def _by_status(reason: str, code: int | None, status: int, retry_after_s: float | None) -> Outcome:
