@@ -213,6 +213,8 @@ TRACKING_CHARS_MAX: Final = 512
 # --- supervisor ------------------------------------------------------------------------------
 #: A child that is not ready and says nothing for this long is taken for hung.
 CHILD_START_MAX_S: Final = 20.0
+#: A child that has said goodbye and still is not gone after this long is taken for hung.
+CHILD_END_MAX_S: Final = 5.0
 #: How long a role may go on after its supervisor died.
 ORPHAN_EXIT_S: Final = 2.0
 #: From SIGTERM to SIGKILL, over all phases of a stop.

@@ -1,12 +1,16 @@
 """Real children: their deaths are seen, written and made good; the silent are killed."""
 
 import asyncio
+import contextlib
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
+from multiconnect.errors import StoreUnavailable
 from multiconnect.model.cluster import Role
+from multiconnect.store.memory import MemoryState, MemoryStore
 from multiconnect.supervisor.supervision import Wanted
 from tests.support.supervised import TIMERS, supervised, until
 
@@ -53,6 +57,15 @@ async def test_a_blocked_loop_is_silence(tmp_path, monkeypatch):
         assert (await run.dead(incarnation)).reason.startswith("silent ")
 
 
+async def test_a_slow_goodbye_is_no_hang(tmp_path, monkeypatch):
+    monkeypatch.setenv("MULTICONNECT_DUMMY", "slow")
+    async with supervised(tmp_path, ONE) as run:
+        child = run.child("coreapp-1")
+        incarnation = await run.joined(child)
+        child.ask_to_stop()
+        assert (await run.dead(incarnation, timeout_s=10.0)).reason == "exit 0"
+
+
 async def test_a_serving_child_is_left_alone(tmp_path):
     async with supervised(tmp_path, Wanted(coreapps=1, masters=1, webs=1)) as run:
         before = {c.settings.incarnation for c in run.supervisor.seats.children()}
@@ -77,6 +90,58 @@ async def test_each_role_has_its_seats(tmp_path):
         sockets = {run.child(f"coreapp-{n}").settings.socket_path for n in (1, 2)}
         assert len(sockets) == 2
         assert run.child("web-1").settings.socket_path == ""
+
+
+def open_files(pid):
+    """Return what a process has open, as the kernel names it, but what says nothing."""
+    found = set()
+    for path in Path(f"/proc/{pid}/fd").iterdir():
+        # The listing's own descriptor is gone by now.
+        with contextlib.suppress(FileNotFoundError):
+            found.add(str(path.readlink()))
+    return {name for name in found if name.startswith(("socket:", "pipe:", "/"))} - {"/dev/null"}
+
+
+async def test_children_inherit_nothing_of_the_supervisor(tmp_path):
+    async with supervised(tmp_path, Wanted(coreapps=2, masters=0, webs=0)) as run:
+        ours = open_files(os.getpid())
+        first, second = (open_files(run.child(f"coreapp-{n}").pid) for n in (1, 2))
+        assert ours & (first | second) == set()
+        assert {name for name in first & second if name.startswith("socket:")} == set()
+
+
+async def test_an_outage_of_the_store_loses_no_death(tmp_path):
+    control = Outage(MemoryStore(MemoryState()).control)
+    async with supervised(tmp_path, ONE, control=control) as run:
+        child = run.child("coreapp-1")
+        incarnation = await run.joined(child)
+        control.is_away = True
+        os.kill(child.pid, signal.SIGKILL)
+        await until(lambda: child not in run.supervisor.seats.children())
+        # Nobody is born before the death is written.
+        await asyncio.sleep(0.3)
+        assert run.names() == []
+        control.is_away = False
+        assert (await run.dead(incarnation)).reason == "signal 9"
+        await until(run.supervisor.is_staffed)
+
+
+class Outage:
+    """A control store that can be away."""
+
+    def __init__(self, control):
+        self._control = control
+        self.is_away = False
+
+    def __getattr__(self, name):
+        method = getattr(self._control, name)
+
+        async def call(*arguments, **options):
+            if self.is_away:
+                raise StoreUnavailable("away")
+            return await method(*arguments, **options)
+
+        return call
 
 
 async def test_a_row_written_too_late_is_contradicted(tmp_path):

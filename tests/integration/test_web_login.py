@@ -116,8 +116,10 @@ async def test_a_store_that_does_not_answer_shuts_the_door_and_says_why(monkeypa
         assert (answer.status, answer.error["code"]) == (503, 1023)
 
 
-async def test_a_token_in_use_never_waits_for_the_store_nor_is_it_asked_each_time(monkeypatch):
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer"])
+async def test_a_token_in_use_does_not_ask_the_store_each_time(monkeypatch, scheme):
     async with serving() as served:
+        token = f"{scheme} {served.admin}"
         reads = []
         ask = served.control.document
 
@@ -128,7 +130,7 @@ async def test_a_token_in_use_never_waits_for_the_store_nor_is_it_asked_each_tim
         monkeypatch.setattr(served.control, "document", counted)
         wire = await served.wire()
         for _ in range(200):
-            await wire.send(request("POST", "/v1/messages", message(), token=served.admin))
+            await wire.send(request("POST", "/v1/messages", message(), token=token))
             assert (await wire.answer()).status == 201
             served.clock.ahead_s += TOKEN_TRUST_S / 20
         await wire.aclose()

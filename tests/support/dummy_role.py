@@ -2,11 +2,12 @@
 
 MULTICONNECT_DUMMY names the way, as "word" or "seat=word,seat=word":
 serve (the default) · block (its loop stops for ever once it is ready) · die (at once) · raise ·
-stubborn (does not end when told to).
+stubborn (does not end when told to) · slow (says goodbye, then takes a second to be gone).
 It writes what became of it to DATA_DIR/<incarnation>.txt, one word a line.
 """
 
 import asyncio
+import atexit
 import os
 import time
 from pathlib import Path
@@ -43,6 +44,8 @@ async def run(context: ChildContext) -> None:
     note(diary, "stopping")
     if way == "stubborn":
         await asyncio.sleep(3600)
+    if way == "slow":
+        atexit.register(time.sleep, 1.2)
     note(diary, "stopped")
 
 

@@ -39,7 +39,8 @@ class Verdict:
     out_of_order: list[str] = field(default_factory=list)
     unmarked_repeats: list[str] = field(default_factory=list)
     two_ids: list[str] = field(default_factory=list)
-    #: Second arrivals of messages that were marked as possible duplicates: allowed, counted.
+    #: Second arrivals of messages that were marked as possible duplicates before (an owner that was
+    #: taken for dead may be the one whose unmarked attempt comes late): allowed, counted.
     marked_repeats: int = 0
 
     @property
@@ -52,10 +53,13 @@ def judge(acknowledged: list[Acknowledged], arrivals: list[Arrival]) -> Verdict:
     """Return what is wrong between the two histories."""
     verdict = Verdict()
     first_at: dict[str, int] = {}
+    marked: set[str] = set()
     for at, arrival in enumerate(arrivals):
+        if arrival.marked:
+            marked.add(arrival.message_id)
         if arrival.message_id not in first_at:
             first_at[arrival.message_id] = at
-        elif arrival.marked:
+        elif arrival.message_id in marked:
             verdict.marked_repeats += 1
         else:
             verdict.unmarked_repeats.append(arrival.message_id)

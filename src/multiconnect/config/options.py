@@ -153,8 +153,8 @@ OPTIONS: Final = (
     Option("upstream_token", text, "", "bearer token of the Cloud API", secret=True),
     Option("number_rate", rate, AUTO, "messages per second of the number, or off (default: 80 "
            "towards a Cloud API, off for simulator, null and anything on this machine)", "N|off"),
-    Option("pair_rate", switch, AUTO, "pace each recipient, 1 per 6 s with a burst of 45 "
-           "(default: on towards a Cloud API, off for simulator, null and anything on this machine)",
+    Option("pair_rate", switch, AUTO, "pace each recipient, 1 per 6 s with a burst of 45 (default: "
+           "on towards a Cloud API, off for simulator, null and anything on this machine)",
            "on|off"),
     Option("profile", one_of(*PROFILES), "local", "timers of the control plane",
            "|".join(PROFILES)),

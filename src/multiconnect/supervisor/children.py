@@ -34,6 +34,8 @@ class Child:
         self.settings = settings
         self.started_at_s = started_at_s
         self.ready = False
+        #: It closed its end of the liveness socket; only the pidfd will prove its death.
+        self.ending = False
         #: Told to go: no second SIGTERM, which would be taken for impatience.
         self.told_to_stop = False
         #: Why we killed it; becomes the reason of its death.
@@ -87,7 +89,7 @@ class Child:
         except OSError:
             words = b""
         if not words:
-            # The socket closes a moment before the process ends; only the pidfd proves death.
+            self.ending = True
             asyncio.get_running_loop().remove_reader(self._link.fileno())
             return
         self.ready = self.ready or READY in words

@@ -112,7 +112,7 @@ async def wanted_counts(host: Host) -> Wanted:
     if target != settings.shards and _is_new(snapshot):
         await host.control.set_target(settings.shards, snapshot.cluster.generation)
         target = settings.shards
-    elif target != settings.shards and settings.shards != 1:
+    elif settings.shards not in (target, 1):
         # Not for 1, the default: then most likely nobody asked for anything.
         host.say(
             f"the cluster has {target} shards already; --shards {settings.shards} counts at the "

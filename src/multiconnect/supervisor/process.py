@@ -62,6 +62,7 @@ class Supervisor:
         self._attention = Attention(self._clock.monotonic(), 2 * timers.ping_s)
         self._heard_at_s: dict[str, float] = {}
         self._leaving: set[str] = set()
+        self._store_is_away = False
         self._last_words: dict[str, str] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self.node = make_node()
@@ -109,7 +110,7 @@ class Supervisor:
                     _log.warning("declared dead: joining again as another incarnation")
                     await self._join()
             except Unavailable as error:
-                _log.warning("no beat: the store is unavailable", extra={"why": str(error)})
+                self._note_store(error)
             await asyncio.sleep(self.timers.renew_s)
 
     async def _follow(self) -> None:
@@ -117,9 +118,18 @@ class Supervisor:
             try:
                 await self.control.changed(_REREAD_S)
                 self._adopt(await self.control.snapshot())
+                self._note_store(None)
             except Unavailable as error:
-                _log.warning("no snapshot: the store is unavailable", extra={"why": str(error)})
+                self._note_store(error)
                 await asyncio.sleep(_STORE_RETRY_S)
+
+    def _note_store(self, error: Unavailable | None) -> None:
+        """Log the begin and the end of an outage, not every attempt in between."""
+        if error is not None and not self._store_is_away:
+            _log.warning("the store is unavailable", extra={"why": str(error)})
+        elif error is None and self._store_is_away:
+            _log.info("the store answers again")
+        self._store_is_away = error is not None
 
     def _adopt(self, snapshot: Snapshot) -> None:
         before, self.snapshot = self.snapshot, snapshot

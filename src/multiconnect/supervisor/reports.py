@@ -75,9 +75,8 @@ class DeathReports:
                 await self._control.set_node_state(death.incarnation, NodeState.DEAD, death.reason)
                 return
             except Unavailable as error:
-                _log.warning(
-                    "death not reported yet: the store is unavailable",
-                    extra={"incarnation": death.incarnation, "why": str(error)},
-                )
+                if delay_s == REPORT_DELAY_MIN_S:
+                    facts = {"incarnation": death.incarnation, "why": str(error)}
+                    _log.warning("death not reported yet: the store is unavailable", extra=facts)
             await asyncio.sleep(delay_s)
             delay_s = min(delay_s * 2, REPORT_DELAY_MAX_S)

@@ -61,6 +61,7 @@ class Seats:
                 c.started_at_s,
                 heard_at_s.get(c.settings.incarnation),
                 c.ready,
+                c.ending,
             )
             for c in self.children()
         ]

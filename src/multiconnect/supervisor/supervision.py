@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from multiconnect.limits import (
+    CHILD_END_MAX_S,
     CHILD_SETTLED_S,
     CHILD_START_MAX_S,
     RESTART_DELAY_MAX_S,
@@ -112,6 +113,8 @@ class Life:
     started_at_s: float
     heard_at_s: float | None
     ready: bool
+    #: It closed its end of the liveness socket: its role has returned, the process ends.
+    ending: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,18 +126,24 @@ class Silence:
 
 
 def silent(lives: Iterable[Life], now_s: float, silence_s: float) -> list[Silence]:
-    """Return the children that are taken for hung.
-
-    A child that is not ready yet is still importing its modules, which holds its loop up; it owns
-    nothing, and has CHILD_START_MAX_S.
-    """
+    """Return the children that are taken for hung."""
     found = []
     for life in lives:
         since_s = life.started_at_s if life.heard_at_s is None else life.heard_at_s
-        allowed_s = silence_s if life.ready else max(CHILD_START_MAX_S, silence_s)
-        if now_s - since_s > allowed_s:
+        if now_s - since_s > max(silence_s, _patience_s(life)):
             found.append(Silence(life.incarnation, now_s - since_s))
     return found
+
+
+def _patience_s(life: Life) -> float:
+    """Return how long nobody minds the silence, because the child owns nothing.
+
+    One that is not ready yet imports modules and opens files, which holds its loop up; one that
+    has said goodbye tears down.
+    """
+    if life.ending:
+        return CHILD_END_MAX_S
+    return 0.0 if life.ready else CHILD_START_MAX_S
 
 
 class Attention:

@@ -88,7 +88,7 @@ class Authenticator:
         scheme, _, token = (header or b"").partition(b" ")
         token = token.strip()
         if scheme.lower() == b"bearer" and 0 < len(token) <= 512:
-            principal = await self.cache.look_up(token)
+            principal = self.cache.peek(token) or await self.cache.look_up(token)
             if principal is not None:
                 return principal
         raise denied(

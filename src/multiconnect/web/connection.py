@@ -127,7 +127,11 @@ class HttpConnection(asyncio.Protocol):
 
     def wind_down(self) -> None:
         """Close when idle; otherwise the next answer is the last."""
-        if self._transport is not None and self._reader.phase is IDLE and not self._has_work():
+        if self._transport is None:
+            return
+        if self._lingering:
+            self._transport.abort()
+        elif self._reader.phase is IDLE and not self._has_work():
             self._transport.close()
 
     def abort(self) -> None:

@@ -13,7 +13,13 @@ from multiconnect.supervisor.supervision import Life, Plan, SeatView
 def child(name="coreapp-1", incarnation="coreapp-1-aa", generation=2, **state):
     """Return what a seat needs to know of a child."""
     settings = SimpleNamespace(name=name, incarnation=incarnation, generation=generation)
-    base = {"told_to_stop": False, "kill_reason": None, "ready": True, "started_at_s": 1.0}
+    base = {
+        "told_to_stop": False,
+        "kill_reason": None,
+        "ready": True,
+        "ending": False,
+        "started_at_s": 1.0,
+    }
     return SimpleNamespace(settings=settings, role=Role.COREAPP, **{**base, **state})
 
 

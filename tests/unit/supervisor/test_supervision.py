@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multiconnect.limits import CHILD_SETTLED_S, CHILD_START_MAX_S
+from multiconnect.limits import CHILD_END_MAX_S, CHILD_SETTLED_S, CHILD_START_MAX_S
 from multiconnect.model.cluster import Role
 from multiconnect.supervisor.supervision import (
     Attention,
@@ -136,6 +136,17 @@ def test_who_is_not_ready_is_still_importing(heard_at_s):
     life = Life("new", 10.0, heard_at_s, ready=False)
     assert silent([life], 10.0 + CHILD_START_MAX_S, 0.75) == []
     assert silent([life], 10.1 + CHILD_START_MAX_S, 0.75) != []
+
+
+def test_who_has_said_goodbye_may_take_a_while_to_go():
+    life = Life("old", 0.0, 10.0, ready=True, ending=True)
+    assert silent([life], 10.0 + CHILD_END_MAX_S, 0.75) == []
+    assert silent([life], 10.1 + CHILD_END_MAX_S, 0.75) != []
+
+
+def test_a_patient_profile_is_patient_at_both_ends():
+    life = Life("old", 0.0, 10.0, ready=True, ending=True)
+    assert silent([life], 30.0, 29.0) == []
 
 
 def test_a_pause_of_the_supervisor_is_no_silence_of_the_children():

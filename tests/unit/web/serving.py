@@ -7,6 +7,7 @@ import socket
 import struct
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import orjson
@@ -17,9 +18,12 @@ from multiconnect.model.cluster import Move, Node, NodeState, Role
 from multiconnect.store.memory import MemoryState
 from multiconnect.store.memory.control import MemoryControl
 from multiconnect.web.account import Account, register_account
-from multiconnect.web.auth import create_user, issue_token
+from multiconnect.web.auth import issue_token
+from multiconnect.web.passwords import hash_password
+from multiconnect.web.principal import UserRole
 from multiconnect.web.server import WebServer
 from multiconnect.web.settings import WebSettings
+from multiconnect.web.users import store_new_user
 from tests.unit.web.sender import MemorySender
 
 PASSWORD = "Correct-horse-1"
@@ -165,6 +169,12 @@ def request(
     return f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode("latin-1") + data
 
 
+@cache
+def password_hash() -> str:
+    """Return the hash of PASSWORD, made once for all tests: it is slow on purpose."""
+    return hash_password(PASSWORD)
+
+
 def basic(name: str, password: str) -> str:
     return "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()
 
@@ -207,8 +217,10 @@ async def serving(
     served.sender = MemorySender(snapshot.cluster.cluster)
     await register_account(served.control, ACCOUNT)
     if users:
-        assert await create_user(served.control, "admin", PASSWORD, "admin")
-        assert await create_user(served.control, "clerk", PASSWORD)
+        for name, role in (("admin", UserRole.ADMIN), ("clerk", UserRole.USER)):
+            assert await store_new_user(
+                served.control, name, password_hash(), role, must_change=False
+            )
         served.admin = (await issue_token(served.control, "admin")).token
         served.user = (await issue_token(served.control, "clerk")).token
     served.server = WebServer(

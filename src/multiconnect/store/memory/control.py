@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import orjson
 
+from multiconnect.errors import Closed
 from multiconnect.limits import DEAD_NODES_KEEP_S
 from multiconnect.model.cluster import AuditEntry, Beat, Move, Node, NodeState, Slot, Snapshot
 from multiconnect.model.log import Document
@@ -20,8 +21,15 @@ class MemoryControl:
     """One handle on the control data of a MemoryState."""
 
     def __init__(self, state: MemoryState) -> None:
-        self._state = state
+        self._shared = state
         self._seen: int | None = None
+        self._closed = False
+
+    @property
+    def _state(self) -> MemoryState:
+        if self._closed:
+            raise Closed("the store is closed")
+        return self._shared
 
     # --- nodes -------------------------------------------------------------------------------
     async def join(self, node: Node) -> bool:
@@ -225,7 +233,8 @@ class MemoryControl:
         return self._state.changes != seen
 
     async def aclose(self) -> None:
-        """Nothing to release: the state belongs to whoever made it."""
+        """Close this handle; the state belongs to whoever made it."""
+        self._closed = True
 
 
 def _as_json(value: Mapping[str, object]) -> dict[str, object]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from multiconnect.errors import Bug
+from multiconnect.errors import Bug, Closed
 from multiconnect.limits import PRODUCER_KEEP_S
 from multiconnect.model.log import (
     Append,
@@ -26,8 +26,15 @@ class MemoryLog:
     """The log as one owner incarnation sees it."""
 
     def __init__(self, state: MemoryState, incarnation: str) -> None:
-        self._state = state
+        self._shared = state
         self._incarnation = incarnation
+        self._closed = False
+
+    @property
+    def _state(self) -> MemoryState:
+        if self._closed:
+            raise Closed("the log is closed")
+        return self._shared
 
     async def open_slot(self, slot: int, epoch: int) -> SlotTail | None:
         """Take a granted slot into use and read its tail."""
@@ -146,7 +153,8 @@ class MemoryLog:
         return collect(self._state, now_ms)
 
     async def aclose(self) -> None:
-        """Nothing to release."""
+        """Close this handle; the state belongs to whoever made it."""
+        self._closed = True
 
 
 def _put_progress(lane: Lane, progress: Progress) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from multiconnect.errors import Closed
 from multiconnect.store.memory.control import MemoryControl
 from multiconnect.store.memory.log import MemoryLog
 from multiconnect.store.memory.state import MemoryState
@@ -14,6 +15,8 @@ class MemoryStore:
         self.url = url
         self._state = state
         self._control = MemoryControl(state)
+        self._logs: list[MemoryLog] = []
+        self._closed = False
 
     @property
     def control(self) -> MemoryControl:
@@ -22,7 +25,15 @@ class MemoryStore:
 
     async def log(self, incarnation: str) -> MemoryLog:
         """Open the log as that incarnation."""
-        return MemoryLog(self._state, incarnation)
+        if self._closed:
+            raise Closed("the store is closed")
+        log = MemoryLog(self._state, incarnation)
+        self._logs.append(log)
+        return log
 
     async def aclose(self) -> None:
-        """Nothing to release: the state belongs to whoever made it."""
+        """Close everything opened through this handle; the state outlives it."""
+        self._closed = True
+        for log in self._logs:
+            await log.aclose()
+        await self._control.aclose()

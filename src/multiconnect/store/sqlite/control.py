@@ -44,7 +44,8 @@ class SqliteControl:
         self._read_beats_db = Database(files.beats, BEATS)
         self._beat_db = Database(files.beats, BEATS)
         self._alive_db = Database(files.control, CONTROL)
-        self._poll_db = Database(files.control, CONTROL)
+        # A poll must never wait: what is busy now is asked again in a few milliseconds.
+        self._poll_db = Database(files.control, CONTROL, busy_s=STORE_POLL_S)
         self._seen: int | None = None
         self._closed = False
 
@@ -56,8 +57,7 @@ class SqliteControl:
 
     def _open_for_reading(self) -> None:
         self._read_db.open()
-        # A poll must never wait: what is busy now is asked again in a few milliseconds.
-        self._poll_db.open().set_busy_timeout(0)
+        self._poll_db.open()
 
     async def _write(self, step: Callable[..., T], *args: object) -> T:
         def run() -> T:
@@ -76,13 +76,20 @@ class SqliteControl:
     # --- nodes -------------------------------------------------------------------------------
     async def join(self, node: Node) -> bool:
         """Add a node unless its incarnation is known; forget nodes dead for longer than a day."""
+        horizon_ms = self._clock.wall_ms() - milliseconds(DEAD_NODES_KEEP_S)
 
-        def step(db: apsw.Connection) -> bool:
-            horizon_s = milliseconds(DEAD_NODES_KEEP_S)
-            nodes.forget_the_long_dead(db, self._clock.wall_ms() - horizon_s)
-            return nodes.add_node(db, node)
+        def step(db: apsw.Connection) -> tuple[bool, list[str]]:
+            forgotten = nodes.forget_the_long_dead(db, horizon_ms)
+            return nodes.add_node(db, node), forgotten
 
-        return await self._write(step)
+        joined, forgotten = await self._write(step)
+        if forgotten:
+            await self._beater.run(self._drop_beats, forgotten)
+        return joined
+
+    def _drop_beats(self, incarnations: list[str]) -> None:
+        with self._beat_db.write() as db:
+            nodes.drop_beats(db, incarnations)
 
     async def set_node_state(self, incarnation: str, state: NodeState, reason: str) -> bool:
         """Move a node forward."""
@@ -227,6 +234,7 @@ class SqliteControl:
         except apsw.BusyError:
             return None
         except apsw.Error as error:
+            self._poll_db.close()
             raise StoreUnavailable(f"{self._files.control}: {error}") from error
 
     async def aclose(self) -> None:

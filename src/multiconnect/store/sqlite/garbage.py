@@ -41,6 +41,7 @@ class Collector:
         if dead:
             # One after the other: the first of them may have to stay for days.
             dropped += self._visit(dead[next(self._turns) % len(dead)], now_ms)
+        self._ledgers.trim()
         return dropped
 
     def _dead(self) -> list[str]:
@@ -68,7 +69,21 @@ class Collector:
         if dropped and name != self._incarnation:
             # Its owner, who would do this, is dead.
             ledger.open().wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        self._shorten_chains(name, ledger)
         return dropped
+
+    def _shorten_chains(self, name: str, ledger: Database) -> None:
+        """Drop a ledger's links of tenures before the one it took up last: nobody asks for them."""
+        with ledger.read() as db:
+            rows: Any = db.execute("SELECT DISTINCT lane & 31, epoch FROM position").fetchall()
+        sql = "SELECT 1 FROM chain WHERE slot = ? AND epoch < ? AND ledger = ?"
+        with self._control.read() as control:
+            old = [(*row, name) for row in rows if control.execute(sql, (*row, name)).fetchone()]
+        if old:
+            with self._control.write() as control:
+                control.executemany(
+                    "DELETE FROM chain WHERE slot = ? AND epoch < ? AND ledger = ?", old
+                )
 
     def _others(self, slot: int, name: str) -> list[Database]:
         with self._control.read() as control:
@@ -83,6 +98,8 @@ class Collector:
 
     def _is_superfluous(self, name: str) -> bool:
         with self._control.read() as control:
+            # An epoch that is still granted was not sealed: its owner, dead only by hearsay, could
+            # go on writing to the deleted file.
             if control.execute("SELECT 1 FROM slot WHERE owner = ?", (name,)).fetchone():
                 return False
         ledger = self._ledgers.get(name)

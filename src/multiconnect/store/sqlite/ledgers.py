@@ -62,6 +62,15 @@ class Ledgers:
         with ExitStack() as stack:
             databases = [self.get(name) for name in dict.fromkeys(incarnations)]
             yield [stack.enter_context(found.read()) for found in databases if found is not None]
+        self.trim()
+
+    def trim(self) -> None:
+        """Close the connections used least recently, beyond LEDGERS_OPEN_MAX.
+
+        To be called between uses: whoever works on a chain holds all of it open.
+        """
+        while len(self._others) > LEDGERS_OPEN_MAX:
+            self.forget(next(iter(self._others)))
 
     def close(self) -> None:
         """Close every connection."""
@@ -72,8 +81,6 @@ class Ledgers:
     def _other(self, incarnation: str) -> Database:
         database = self._others.pop(incarnation, None)
         if database is None:
-            if len(self._others) >= LEDGERS_OPEN_MAX:
-                self.forget(next(iter(self._others)))
             database = Database(self._files.ledger(incarnation), LEDGER, visitor=True)
         self._others[incarnation] = database
         return database

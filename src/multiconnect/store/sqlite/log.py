@@ -66,7 +66,9 @@ class SqliteLog:
                 return None
             if fence is Fence.INSTALLED:
                 take_over(own, self._ledgers, slot, epoch, lambda: self._chain(slot), oldest_ms)
-            return read_tail(own, slot, epoch, oldest_ms)
+            tail = read_tail(own, slot, epoch, oldest_ms)
+        self._ledgers.trim()
+        return tail
 
     def _is_mine(self, slot: int, epoch: int) -> bool:
         with self._control.read() as control:

@@ -60,13 +60,15 @@ def advance_node(
     return True
 
 
-def forget_the_long_dead(db: apsw.Connection, before_ms: int) -> None:
-    """Drop nodes dead since before `before_ms`, except those a slot row still names."""
-    db.execute(
+def forget_the_long_dead(db: apsw.Connection, before_ms: int) -> list[str]:
+    """Drop nodes dead since before `before_ms`, except those a slot row still names; say which."""
+    rows: Any = db.execute(
         "DELETE FROM node WHERE died_at_ms < ?"
-        " AND incarnation NOT IN (SELECT owner FROM slot WHERE owner IS NOT NULL)",
+        " AND incarnation NOT IN (SELECT owner FROM slot WHERE owner IS NOT NULL)"
+        " RETURNING incarnation",
         (before_ms,),
     )
+    return [incarnation for (incarnation,) in rows]
 
 
 def read_nodes(db: apsw.Connection) -> tuple[Node, ...]:
@@ -95,7 +97,6 @@ def read_beats(db: apsw.Connection) -> dict[str, Beat]:
     return {name: Beat(name, count, orjson.loads(figures)) for name, count, figures in rows}
 
 
-def keep_beats_of(db: apsw.Connection, incarnations: list[str]) -> None:
-    """Drop the beats of every other node."""
-    marks = ", ".join("?" * len(incarnations))
-    db.execute(f"DELETE FROM beat WHERE incarnation NOT IN ({marks})", incarnations)
+def drop_beats(db: apsw.Connection, incarnations: list[str]) -> None:
+    """Drop the beats of these nodes."""
+    db.executemany("DELETE FROM beat WHERE incarnation = ?", [(name,) for name in incarnations])

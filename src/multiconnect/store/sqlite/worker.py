@@ -34,8 +34,10 @@ class Worker:
         if self._closed:
             return
         self._closed = True
-        await self._submit(last)
-        self._executor.shutdown(wait=True)
+        try:
+            await self._submit(last)
+        finally:
+            self._executor.shutdown(wait=False)
 
     async def _submit(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         return await asyncio.wrap_future(self._executor.submit(call, *args, **kwargs))
