@@ -139,6 +139,22 @@ LOCK_POLL_S: Final = 0.0005
 #: How long the Master waits for the ledger of an owner it fences; longer means that the owner is
 #: frozen in a commit, and the cure is to kill it.
 SEAL_TIMEOUT_S: Final = 1.0
+#: How long a PostgreSQL store may take over a small statement of the control plane before its
+#: connection is given up (commits may take STORE_TIMEOUT_S). Short, because a beat may be waiting.
+STORE_ANSWER_MAX_S: Final = 1.5
+#: How long a step waits for a row that another session has locked, and how often it tries; from the
+#: second time on a session that is frozen with it is ended.
+STORE_LOCK_WAIT_S: Final = 0.2
+STORE_LOCK_TRIES_MAX: Final = 5
+#: A session that waits for its client this long inside a transaction counts as frozen.
+STORE_FROZEN_S: Final = 0.15
+#: The slow poll behind PostgreSQL's notifications.
+STORE_NOTIFY_POLL_S: Final = 1.0
+#: After an attempt to reach a PostgreSQL server failed the next is made after this.
+STORE_RECONNECT_DELAY_MIN_S: Final = 0.02
+STORE_RECONNECT_DELAY_MAX_S: Final = 0.25
+#: Rows of stored batches that one statement reads.
+LOAD_ROWS: Final = 256
 #: Dead nodes stay visible this long.
 DEAD_NODES_KEEP_S: Final = 24 * 3600.0
 #: Rows of one kind that one call of `collect_garbage` drops at most.

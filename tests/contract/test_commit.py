@@ -171,6 +171,8 @@ async def test_progress_replaces_all_states_and_settled_stays(cluster):
     assert [b.states for b in await log.read_batches(OUT, 0, 0, 9_999)] == [mixed, bytes(2)]
     await cluster.append("a", progress=(progress(0, 0, SENT * 2, settled=True),))
     assert [b.base_seq for b in await log.read_batches(OUT, 0, 0, 9_999)] == [2]
+    await cluster.append("a", progress=(progress(0, 0, SENT * 2, settled=False),))
+    assert [b.base_seq for b in await log.read_batches(OUT, 0, 0, 9_999)] == [2]
     read = bytes([State.READ, State.DELIVERED])
     await cluster.append("a", progress=(progress(0, 0, read, settled=True),))
     assert (await log.find_message(OUT, 0, 1)).batch.states == read

@@ -53,6 +53,7 @@ async def test_a_node_nobody_knows_has_no_state(cluster):
 async def test_the_dead_are_forgotten_after_a_day_unless_a_slot_names_them(cluster):
     await cluster.own("a", 0)
     for name in ("a", "b"):
+        await cluster.control.beat(Beat(name, 1))
         await cluster.control.set_node_state(name, NodeState.DEAD, "exit")
     cluster.clock.advance(DEAD_NODES_KEEP_S - 1)
     await cluster.control.join(node("d"))
@@ -61,6 +62,8 @@ async def test_the_dead_are_forgotten_after_a_day_unless_a_slot_names_them(clust
     await cluster.control.join(node("e"))
     names = {n.incarnation for n in (await cluster.control.snapshot()).nodes}
     assert names == {"a", "c", "master", "d", "e"}
+    assert set(await cluster.control.beats()) == {"a"}
+    assert not await cluster.control.beat(Beat("b", 2))
 
 
 async def test_beats_show_the_last_one_with_its_figures(cluster):

@@ -7,7 +7,7 @@ import apsw
 import pytest
 
 from multiconnect.errors import CorruptData, Refused, StoreUnavailable
-from multiconnect.limits import RETAIN_STATES_S
+from multiconnect.limits import LEDGERS_OPEN_MAX, RETAIN_STATES_S
 from multiconnect.model.cluster import Move, NodeState, Role
 from multiconnect.model.log import LogWrite
 from multiconnect.store.open import open_store
@@ -179,24 +179,33 @@ async def test_a_ledger_with_the_only_position_of_a_slot_stays(cluster, files):
     await cluster.own("a", 0, 1)
     await cluster.append("a", append(0, 0), progress=(progress(0, 0, SENT * 4, settled=True),))
     await cluster.control.set_node_state("a", NodeState.DEAD, "exit")
-    log = await cluster.log("c")
-    later = START_MS + int(2 * RETAIN_STATES_S * 1000)
-    for _ in range(6):
-        await log.collect_garbage(later)
-    assert files.stored_ledgers() == ["a", "c"]
-    # Granted but not taken up: still only A knows where the slot ends.
-    assert await cluster.control.assign([Move(0, 1, "a", "b")], 1, "")
-    for _ in range(6):
-        await log.collect_garbage(later)
+
+    async def is_kept() -> bool:
+        await settle_and_collect(cluster, "c", 2 * RETAIN_STATES_S)
+        return "a" in files.stored_ledgers()
+
+    assert await is_kept()
+    # Granted on, but not taken up: still only A knows where the slots end.
+    moves = [Move(slot, 1, "a", "b") for slot in (0, 1)]
+    assert await cluster.control.assign(moves, 1, "")
+    assert await is_kept()
+    log = await cluster.log("b")
+    assert (await log.open_slot(0, 2)).streams[OUT].next_seq == 4
+    # Slot 1 was never written to, but A is all that says so.
+    assert await is_kept()
+    assert (await log.open_slot(1, 2)).streams[OUT].next_seq == 0
+    assert not await is_kept()
+
+
+async def test_a_ledger_stays_while_a_slot_names_its_owner(cluster, files):
+    """Its fence was never sealed: a zombie would go on writing to the deleted file."""
+    await cluster.log("a")
+    await cluster.control.assign([Move(0, 0, None, "a")], 1, "")
+    await cluster.control.set_node_state("a", NodeState.DEAD, "believed dead")
+    await settle_and_collect(cluster, "c", 2 * RETAIN_STATES_S)
     assert "a" in files.stored_ledgers()
-    assert (await (await cluster.log("b")).open_slot(0, 2)).streams[OUT].next_seq == 4
-    # Slot 1 was never written, but A is all that says so.
-    for _ in range(6):
-        await log.collect_garbage(later)
-    assert "a" in files.stored_ledgers()
-    await cluster.own("b", 1)
-    for _ in range(6):
-        await log.collect_garbage(later)
+    await cluster.own("b", 0)
+    await settle_and_collect(cluster, "c", 2 * RETAIN_STATES_S)
     assert "a" not in files.stored_ledgers()
 
 
@@ -206,6 +215,33 @@ async def test_the_ledger_of_a_spare_that_died_goes_at_once(cluster, files):
     await cluster.control.set_node_state("a", NodeState.DEAD, "exit")
     await settle_and_collect(cluster, "b", 0)
     assert files.stored_ledgers() == ["b"]
+
+
+async def test_a_chain_may_be_longer_than_what_is_kept_open(cluster):
+    names = [f"owner-{number}" for number in range(LEDGERS_OPEN_MAX + 4)]
+    for turn, name in enumerate(names):
+        await cluster.control.join(node(name))
+        await cluster.own(name, 0)
+        await cluster.append(name, append(0, 4 * turn))
+    log = await cluster.log(names[-1])
+    for _ in range(2):
+        found = await log.read_batches(OUT, 0, 0, 9_999)
+        assert [batch.base_seq for batch in found] == list(range(0, 4 * len(names), 4))
+        assert len(log._ledgers._others) == LEDGERS_OPEN_MAX
+
+
+async def test_links_of_old_tenures_are_dropped(cluster):
+    """A slot that goes to and fro between two owners must not lengthen its chain for ever."""
+    for turn in range(10):
+        await cluster.own("ab"[turn % 2], 0)
+    logs = [await cluster.log(name) for name in "ab"]
+    assert len(logs[0]._chain(0)) == 10
+    for log in logs:
+        await log.collect_garbage(START_MS)
+    assert [tuple(tenure) for tenure in logs[0]._chain(0)] == [(10, "b"), (9, "a")]
+    await cluster.append("b", append(0, 0))
+    assert await cluster.own("a", 0) == {0: 11}
+    await cluster.append("a", append(0, 4))
 
 
 # --- disks ---------------------------------------------------------------------------------------

@@ -105,6 +105,7 @@ async def test_away_and_back_again(cluster):
         progress=(progress(0, 0, HELD * 4, settled=False),),
         retries=(early,),
         upstream_ids=(UpstreamId(OUT, 0, 0, "a"),),
+        failures=(Failure(OUT, 0, 3, 1, START_MS, None, "a"),),
     )
     await cluster.own("b", 0)
     middle = Retry(OUT, 0, 2, 1, START_MS, None, "middle")
@@ -115,6 +116,7 @@ async def test_away_and_back_again(cluster):
         marks=(Mark(OUT, 0, 63, 4),),
         retries=(middle,),
         upstream_ids=(UpstreamId(OUT, 0, 0, "b"),),
+        failures=(Failure(OUT, 0, 3, 2, START_MS, None, "b"),),
     )
     log_b = await cluster.log("b")
     assert await log_b.commit(LogWrite({0: 2}, retries_done=((OUT, 0, 1),))) == frozenset()
@@ -126,6 +128,7 @@ async def test_away_and_back_again(cluster):
     assert tail.retries == (middle,)
     found = await log.find_message(OUT, 0, 0)
     assert (found.batch.states, found.upstream_id) == (SENT * 4, "b")
+    assert (await log.find_message(OUT, 0, 3)).failure.reason == "b"
     assert [b.base_seq for b in await log.read_batches(OUT, 0, 0, 9_999)] == [4]
     # Neither of the old epochs writes any more, A's own included.
     for name, epoch in (("a", 1), ("b", 2)):
@@ -176,6 +179,17 @@ async def test_a_grant_fences_an_owner_before_it_opened_the_slot(cluster):
     assert await late.open_slot(0, 1) is None
     assert await late.commit(LogWrite({0: 1}, (append(0, 0),))) == {0}
     await cluster.append("b", append(0, 0))
+
+
+async def test_a_grant_fences_the_old_owner_whatever_the_new_one_does(cluster):
+    await cluster.own("a", 0, 1)
+    await cluster.append("a", append(0, 0), append(1, 0))
+    await cluster.control.set_node_state("a", NodeState.DEAD, "believed dead")
+    assert await cluster.control.assign([Move(0, 1, "a", "b")], 1, "")
+    log = await cluster.log("a")
+    assert await log.open_slot(0, 1) is None
+    both = LogWrite({0: 1, 1: 1}, (append(0, 4), append(1, 4)))
+    assert await log.commit(both) == {0}
 
 
 async def test_opening_again_reads_the_tail_anew(cluster):

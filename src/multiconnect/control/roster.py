@@ -13,8 +13,8 @@ from multiconnect.control.facts import View
 from multiconnect.limits import FIRST_BEAT_MAX_S
 from multiconnect.model.cluster import Node, NodeState, Role, Snapshot
 
-#: Roles that renew a beat; a supervisor is judged by nobody.
-_BEATING = frozenset({Role.COREAPP, Role.MASTER, Role.WEB})
+#: Roles that renew a beat. A supervisor that is only paused joins again under a new incarnation.
+_BEATING = frozenset({Role.COREAPP, Role.MASTER, Role.WEB, Role.SUPERVISOR})
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,8 @@ def sort(one, silent_s, never_beat=False):
         (Role.MASTER, NodeState.READY, LATE_S, False, True),
         (Role.WEB, NodeState.READY, LATE_S, False, True),
         (Role.WEB, NodeState.READY, 1e6, True, False),
-        (Role.SUPERVISOR, NodeState.READY, 1e6, False, False),
+        (Role.SUPERVISOR, NodeState.READY, LATE_S, False, True),
+        (Role.SUPERVISOR, NodeState.READY, TIMERS.takeover_s - 0.01, False, False),
         (Role.COREAPP, NodeState.DEAD, 1e6, False, False),
     ],
 )

@@ -6,13 +6,14 @@ Nothing happens by itself: a test delivers, loses, moves and kills.
 
 from collections import deque
 from dataclasses import dataclass, field
+from functools import partial
 
 from multiconnect._native import records, split_batches
-from multiconnect.coreapp.group import Planner, Submitted, keyed_records
+from multiconnect.coreapp.group import Entry, Planner, Submitted, keyed_records
 from multiconnect.coreapp.owned_slot import OwnedSlot
 from multiconnect.dataplane.wire import AnswerStatus
 from multiconnect.limits import SLOTS
-from multiconnect.model.log import SlotTail, StreamTail
+from multiconnect.model.log import Answer, SlotTail, StreamTail
 from multiconnect.model.message import Stream
 from multiconnect.model.shard_map import Owner, ShardMap, SlotOwnership
 
@@ -24,7 +25,7 @@ class SlotLog:
     epoch: int = 0
     owner: str | None = None
     messages: list[bytes] = field(default_factory=list)
-    producers: dict = field(default_factory=dict)
+    producers: dict[tuple[Stream, int], tuple[Answer, ...]] = field(default_factory=dict)
 
     def tail(self, slot: int) -> SlotTail:
         ends = {Stream.OUTBOUND: StreamTail(next_seq=len(self.messages))}
@@ -134,8 +135,7 @@ class Wire:
         self.frames_in_flight = 0
         self.bytes_in_flight = 0
         self.frames: deque[bytes] = deque()
-        self.answers: deque[tuple] = deque()
-        self._unanswered: list[list[int]] = []
+        self.answers: deque[tuple[Entry, list[int]]] = deque()
         self._life = 0
 
     # --- the router's side -------------------------------------------------------------------
@@ -165,13 +165,13 @@ class Wire:
         batches = split_batches(frame)
         left = [len(batches), len(frame), self._life]
         for header, data in batches:
-            owner.queue.append(Submitted(header, data, lambda e, left=left: self._answered(e, left)))
+            owner.queue.append(Submitted(header, data, partial(self._answered, left)))
 
-    def _answered(self, entry: tuple, left: list[int]) -> None:
+    def _answered(self, left: list[int], entry: Entry) -> None:
         if left[2] == self._life:
             self.answers.append((entry, left))
 
-    def take_answers(self, most: int) -> list[tuple]:
+    def take_answers(self, most: int) -> list[Entry]:
         """Up to `most` answers reach the router."""
         taken = []
         for _ in range(min(most, len(self.answers))):

@@ -7,6 +7,7 @@ that keeps the fence. A history is a seeded walk: long ones find more than many 
 import itertools
 import random
 
+import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +15,7 @@ from multiconnect._native import Packer
 from multiconnect.dataplane.lane_set import LaneSet
 from multiconnect.limits import PRODUCER_ROTATE_S
 from multiconnect.model.message import Stream
+from multiconnect.model.shard_map import ShardMap
 from tests.unit.dataplane.cluster import FakeOwner, FencedLog, Wire
 
 STEPS = 400
@@ -48,14 +50,14 @@ class LaneHistory:
         self.rng = rng
         self.log = FencedLog()
         self.numbers = itertools.count(1)
-        self.wires = []
-        self.maps = []
-        self.packer = Packer(Stream.OUTBOUND, None)
+        self.wires: list[Wire] = []
+        self.maps: list[ShardMap] = []
+        self.packer = Packer(Stream.OUTBOUND, orjson.dumps)
         producers = itertools.count(101)
         packers = {Stream.OUTBOUND: self.packer}
         self.lanes = LaneSet(packers, lambda: next(producers), self.make_link)
         self.now_s = 1.0
-        self.sent = {0: [], 1: [], 31: []}
+        self.sent: dict[int, list[bytes]] = {0: [], 1: [], 31: []}
         self.sinks = []
         self.owners = {name: FakeOwner(name, self.log) for name in OWNERS}
         for slot in self.sent:

@@ -5,6 +5,7 @@ Invariant 8 (what is known of an epoch never goes back), the router's half of 4,
 
 import itertools
 
+import orjson
 import pytest
 
 from multiconnect._native import Packer, split_batches
@@ -39,7 +40,7 @@ class Rig:
     """A lane set on fake wires; slot 3 belongs to "a", the others to "b" unless said."""
 
     def __init__(self, streams=(Stream.OUTBOUND,)):
-        self.packers = {stream: Packer(stream, None) for stream in streams}
+        self.packers = {stream: Packer(stream, orjson.dumps) for stream in streams}
         self.packer = self.packers[Stream.OUTBOUND]
         self.wires = {}
         producers = itertools.count(1000, 1000)

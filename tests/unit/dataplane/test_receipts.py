@@ -41,7 +41,7 @@ def stored_slots(draw):
     Ordinals count a slot's records over the router's life, sequences over the slot's.
     """
     slots = draw(st.binary(min_size=1, max_size=40).map(lambda raw: bytes(b % 5 for b in raw)))
-    batches = {}
+    batches: dict[int, list[Answered]] = {}
     first_ordinals = {}
     for slot in set(slots):
         mine = slots.count(slot)
@@ -172,7 +172,8 @@ def test_a_conflict_names_the_first_message(stream):
 def test_an_inbound_message_has_an_id_of_its_stream():
     sink = one(stream=Stream.INBOUND)
     sink.stored(6, 0, 4, 100, ())
-    assert decode_id(sink.future.result().id).stream == Stream.INBOUND
+    address = MessageAddress(CLUSTER, Stream.INBOUND, 6, 102)
+    assert decode_id(sink.future.result().id) == address
 
 
 def test_a_cancelled_waiter_is_left_alone():

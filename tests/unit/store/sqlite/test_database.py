@@ -24,9 +24,14 @@ def beats(database):
 def test_a_write_is_committed_whole_or_not_at_all(database):
     with database.write() as db:
         db.execute(PUT, ("a", 1))
-    with pytest.raises(ZeroDivisionError), database.write() as db:
-        db.execute(PUT, ("a", 2))
-        raise ZeroDivisionError
+
+    def write_and_fail():
+        with database.write() as db:
+            db.execute(PUT, ("a", 2))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write_and_fail()
     assert beats(database) == [("a", 1)]
 
 

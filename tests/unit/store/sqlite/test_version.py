@@ -16,12 +16,12 @@ def test_fixed_releases_may_be_used(version):
     ["3.37.0", "3.40.1", "3.44.5", "3.45.0", "3.49.9", "3.50.0", "3.50.6", "3.51.0", "3.51.2"],
 )
 def test_releases_with_the_wal_reset_race_may_not(version):
-    assert f"SQLite {version} can corrupt" in unfit_because(parse_version(version))
+    assert f"SQLite {version} can corrupt" in (unfit_because(parse_version(version)) or "fit")
 
 
 @pytest.mark.parametrize("version", ["3.6.23", "3.7.0", "3.36.0", "2.8.17"])
 def test_releases_without_what_is_needed_may_not(version):
-    assert "too old" in unfit_because(parse_version(version))
+    assert "too old" in (unfit_because(parse_version(version)) or "fit")
 
 
 def test_versions_are_read_leniently():

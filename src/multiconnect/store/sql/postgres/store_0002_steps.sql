@@ -275,8 +275,10 @@ END $$;
 
 -- --- frozen clients -----------------------------------------------------------------------------
 
--- Ends the sessions that keep another one waiting for a lock, if they have held it for longer than
--- any commit takes: the last in the chain only, who waits for nobody. Returns whom it found.
+-- Ends the sessions that keep another one waiting for a lock while they themselves do nothing for
+-- their transaction: they wait for their client (which is frozen), or sleep. Only the last in each
+-- chain, who waits for nobody. One that writes or syncs is at work and is left to finish. Returns
+-- whom it found, and whether this role was allowed to end it.
 CREATE FUNCTION end_blockers(p_waiting integer, p_older_than interval)
 RETURNS TABLE (pid integer, application text, ended boolean) LANGUAGE sql AS $$
     WITH RECURSIVE blocker (pid) AS (
@@ -289,5 +291,7 @@ RETURNS TABLE (pid integer, application text, ended boolean) LANGUAGE sql AS $$
             THEN pg_terminate_backend(session.pid) ELSE false END
     FROM blocker JOIN pg_stat_activity AS session ON session.pid = blocker.pid
     WHERE cardinality(pg_blocking_pids(session.pid)) = 0
+        -- Of another role's session nothing can be seen: it is only named.
+        AND coalesce(session.wait_event_type, 'Client') IN ('Client', 'Timeout')
         AND coalesce(clock_timestamp() - session.xact_start > p_older_than, true)
 $$;

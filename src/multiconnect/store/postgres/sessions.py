@@ -1,0 +1,156 @@
+"""The two connections of a store handle, and what is done about a frozen client in their way.
+
+* `control`: steps of the control plane, snapshots, beats, LISTEN, and reading the log.
+* `log`: commits. Only an owner needs it; a Master or a Web has one connection.
+
+Guarantee: never more than two. When a step of one waits for a lock that a frozen client holds, the
+other one ends that client's session.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+from typing import Any, Final
+
+from multiconnect.errors import Bug, Refused, StoreUnavailable
+from multiconnect.limits import (
+    STORE_ANSWER_MAX_S,
+    STORE_FROZEN_S,
+    STORE_LOCK_TRIES_MAX,
+    STORE_LOCK_WAIT_S,
+    STORE_TIMEOUT_S,
+)
+from multiconnect.store.postgres.dsn import Dsn
+from multiconnect.store.postgres.failures import LockedOut
+from multiconnect.store.postgres.schema import prepare
+from multiconnect.store.postgres.session import Connection, Session
+
+_log = logging.getLogger("multiconnect.store")
+
+#: How often whoever is in the way is looked for while a step waits.
+_LOOK_S: Final = 0.02
+_FROZEN: Final = timedelta(seconds=STORE_FROZEN_S)
+
+
+class Sessions:
+    """Both sessions of one handle."""
+
+    def __init__(self, dsn: Dsn, heard: Callable[[str], None], lost: Callable[[], None]) -> None:
+        self._dsn = dsn
+        self._heard = heard
+        self._cluster: int | None = None
+        self._has_log = False
+        self.control = Session(
+            dsn, answer_max_s=STORE_ANSWER_MAX_S, lock_wait_s=STORE_LOCK_WAIT_S,
+            greet=self._greet_and_listen, on_lost=lost,
+        )  # fmt: skip
+        # A commit waits as long as it takes: who keeps it waiting is a single statement.
+        self.log = Session(
+            dsn, answer_max_s=STORE_TIMEOUT_S, lock_wait_s=STORE_TIMEOUT_S, greet=self._greet
+        )
+
+    async def start(self) -> None:
+        """Bring the schema up to date and connect."""
+        await self.control.open(lambda connection: prepare(connection, self._dsn))
+        await self.control.fetchval("SELECT 1")
+
+    async def warm_up_log(self) -> None:
+        """Connect `log` now, rather than at the first commit."""
+        self._has_log = True
+        await self.log.fetchval("SELECT 1")
+
+    async def rename(self, incarnation: str) -> None:
+        """Show in the server's list of sessions whose these are."""
+        await self.control.rename(incarnation)
+        await self.log.rename(incarnation)
+
+    async def step(self, sql: str, *arguments: object) -> Any:
+        """Run a step of the control plane; see `unblocked`."""
+        return await self._unblocked(self.control, self.log, sql, arguments)
+
+    async def log_step(self, sql: str, *arguments: object) -> Any:
+        """Run a step on the log's connection; see `unblocked`."""
+        self._has_log = True
+        return await self._unblocked(self.log, self.control, sql, arguments)
+
+    async def aclose(self) -> None:
+        """Close both; idempotent."""
+        await self.log.aclose()
+        await self.control.aclose()
+
+    # --- greeting ----------------------------------------------------------------------------
+    async def _greet(self, connection: Connection) -> None:
+        """Check that this is a primary, and of the cluster that we know."""
+        row = await connection.fetchrow(
+            "SELECT pg_is_in_recovery() AS standby, (SELECT cluster FROM cluster) AS cluster,"
+            # What is acknowledged must be on the disk, even if the server's default is sloppier.
+            " set_config('synchronous_commit', CASE current_setting('synchronous_commit')"
+            " WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false)"
+        )
+        if row is None:
+            raise Bug(f"{self._dsn.shown}: a SELECT without FROM returned no row")
+        if row["standby"]:
+            raise StoreUnavailable(f"{self._dsn.shown} is a standby")
+        if self._cluster is not None and row["cluster"] != self._cluster:
+            raise Refused(
+                f"{self._dsn.shown} holds another cluster than when this process started; "
+                "was the database replaced? Start the processes again"
+            )
+        self._cluster = row["cluster"]
+
+    async def _greet_and_listen(self, connection: Connection) -> None:
+        await self._greet(connection)
+        await connection.add_listener(f"multiconnect_{self._dsn.schema}", self._notified)
+
+    def _notified(self, connection: object, pid: int, channel: str, payload: object) -> None:
+        del connection, pid, channel
+        self._heard(str(payload))
+
+    # --- who is in the way -------------------------------------------------------------------
+    async def _unblocked(
+        self, session: Session, other: Session, sql: str, arguments: tuple[object, ...]
+    ) -> Any:
+        """Run one statement; from the second try on frozen clients in its way are ended."""
+        blockers: set[str] = set()
+        for tries in range(STORE_LOCK_TRIES_MAX):
+            try:
+                if tries == 0:
+                    return await session.fetchval(sql, *arguments)
+                async with self._clearing(session, other, blockers):
+                    return await session.fetchval(sql, *arguments)
+            except LockedOut:
+                continue
+            finally:
+                if tries and other is self.log and not self._has_log:
+                    await other.rest()
+        who = ", ".join(sorted(blockers)) or "unknown"
+        raise StoreUnavailable(f"{self._dsn.shown}: a row stays locked by another session ({who})")
+
+    @contextlib.asynccontextmanager
+    async def _clearing(
+        self, session: Session, other: Session, blockers: set[str]
+    ) -> AsyncIterator[None]:
+        clearing = asyncio.get_running_loop().create_task(self._clear(session, other, blockers))
+        try:
+            yield
+        finally:
+            clearing.cancel()
+            with contextlib.suppress(asyncio.CancelledError, StoreUnavailable):
+                await clearing
+
+    async def _clear(self, session: Session, other: Session, blockers: set[str]) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            if session.backend_pid is None:
+                continue
+            sql = "SELECT * FROM end_blockers($1, $2)"
+            for pid, application, ended in await other.fetch(sql, session.backend_pid, _FROZEN):
+                blockers.add(f"{application or 'unnamed'}, pid {pid}")
+                _log.warning(
+                    "a frozen session is in the way",
+                    extra={"backend": pid, "application": application, "ended": ended},
+                )
