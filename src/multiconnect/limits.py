@@ -131,7 +131,14 @@ FIRST_BEAT_MAX_S: Final = 30.0
 #: A Master whose store fails, or whose every step is refused, waits this long before it rereads.
 MASTER_RETRY_MIN_S: Final = 0.01
 MASTER_RETRY_MAX_S: Final = 0.5
+#: How often a store is asked for changes: always where it cannot say when it was written; with
+#: such hints, often for a moment after each, and seldom otherwise.
 STORE_POLL_S: Final = 0.005
+STORE_POLL_MIN_S: Final = 0.001
+STORE_POLL_SLOW_S: Final = 0.1
+STORE_ALERT_S: Final = 0.02
+#: How long after a hint a sync may still be under way on a busy disk.
+STORE_SYNC_MAX_S: Final = 1.0
 STORE_TIMEOUT_S: Final = 5.0
 #: How often a connection asks for a lock that another one holds. SQLite's own back-off (up to
 #: 100 ms) would lose every race against an owner that commits in a tight loop.

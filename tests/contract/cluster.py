@@ -35,12 +35,11 @@ class SetClock:
 class Stores:
     """One store of some kind; each `open` is a handle on it, as another process would have."""
 
-    def __init__(self, kind: str, folder: Path) -> None:
+    def __init__(self, kind: str, folder: Path, url: str | None = None) -> None:
         self.kind = kind
         self.clock = SetClock()
-        self.url = {"memory": "memory://shared", "sqlite": f"sqlite:///{folder}/cluster/mc.db"}[
-            kind
-        ]
+        urls = {"memory": "memory://shared", "sqlite": f"sqlite:///{folder}/cluster/mc.db"}
+        self.url = url or urls[kind]
         self._memories = MemoryStates(self.clock)
         self._opened: list[Store] = []
 

@@ -6,11 +6,19 @@ from pathlib import Path
 import pytest
 
 from tests.contract.cluster import Cluster, Stores
+from tests.support.postgres import postgres_server
+
+__all__ = ["postgres_server"]
+
+KINDS = ["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=KINDS)
 async def stores(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stores]:
-    stores = Stores(request.param, tmp_path)
+    url = None
+    if request.param == "postgres":
+        url = request.getfixturevalue("postgres_server").url()
+    stores = Stores(request.param, tmp_path, url)
     yield stores
     await stores.aclose()
 

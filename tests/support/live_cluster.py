@@ -50,6 +50,9 @@ class Simulator:
 class LiveCluster:
     """`multiconnect up` on a data directory; may be killed and started again on the same one."""
 
+    program = "multiconnect.cli"
+    environment: dict[str, str] | None = None
+
     def __init__(self, folder: Path, upstream: str, *options: str) -> None:
         self.folder = folder
         self._upstream = upstream
@@ -65,7 +68,7 @@ class LiveCluster:
         self.process = _spawn(
             ["up", "--data-dir", str(self.folder / "data"), "--http", "127.0.0.1:0",
              "--upstream", self._upstream, "--ready-file", str(ready), *self._options],
-            self.folder / f"up-{self._starts}.log",
+            self.folder / f"up-{self._starts}.log", self.program, self.environment,
         )
         self.ready = _wait_for_json(ready, self.process)
 
@@ -145,11 +148,15 @@ def get_json(url: str, headers: dict[str, str] | None = None) -> Any:
         return json.loads(reply.read())
 
 
-def _spawn(arguments: list[str], log: Path) -> subprocess.Popen[bytes]:
+def _spawn(
+    arguments: list[str], log: Path, program: str = "multiconnect.cli",
+    environment: dict[str, str] | None = None,
+) -> subprocess.Popen[bytes]:
     with log.open("wb") as out:
         return subprocess.Popen(
-            [sys.executable, "-m", "multiconnect.cli", *arguments],
+            [sys.executable, "-m", program, *arguments],
             stdout=out, stderr=out, stdin=subprocess.DEVNULL, start_new_session=True,
+            env=environment,
         )
 
 

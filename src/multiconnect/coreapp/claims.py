@@ -31,7 +31,8 @@ class Claims:
     def unloaded(self, loaded_to: int) -> int:
         """Return how many messages are claimed by our watermark and not loaded.
 
-        There are some only after "don't know": the watermark turned out to be written.
+        There are some after "don't know" (the watermark turned out to be written), and when there
+        was no room any more for a batch that was claimed by the append itself.
         """
         return max(0, self.watermark + 1 - max(loaded_to, self._inherited + 1))
 

@@ -219,7 +219,7 @@ class CoreApp:
             try:
                 snapshot = await self._control.snapshot()
                 await self.adopt(snapshot)
-                await self._control.changed(self._wait_s())
+                await self._control.changed(self._wait_s(), snapshot)
             except StoreUnavailable as error:
                 _log.warning("map_unreadable: %s", error)
                 await asyncio.sleep(0.1)

@@ -82,8 +82,7 @@ class SlotQueue:
         """A batch was stored; True when it should be offered now, False when loaded later."""
         contiguous = self.loaded_to == base_seq == self._end
         self._end = base_seq + count
-        # What the append claimed is taken in whatever the room: claims must not wait for it.
-        return contiguous and (self._has_room() or base_seq <= self._claims.ahead)
+        return contiguous and self._has_room()
 
     def extended(self, tail: StreamTail) -> None:
         """The tail was read anew: it may hold appends and a watermark that nobody confirmed."""

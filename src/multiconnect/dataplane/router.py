@@ -35,6 +35,7 @@ from multiconnect.errors import (
 )
 from multiconnect.limits import ROUTER_PARKED_BYTES_MAX, SEND_TIMEOUT_S
 from multiconnect.model.attributes import Attributes
+from multiconnect.model.cluster import Snapshot
 from multiconnect.model.message import Event, Kind, Receipt, Stream
 from multiconnect.model.shard_map import Owner, ShardMap
 from multiconnect.store.open import open_store
@@ -326,10 +327,13 @@ class Router:
     async def _follow_map(self) -> None:
         """Adopt every new map; while the store does not answer the known one stays in use."""
         control = self._opened_store().control
+        snapshot: Snapshot | None = None
         while True:
             try:
-                await control.changed(_MAP_REREAD_S)
-                self._apply((await control.snapshot()).shard_map())
+                if snapshot is not None:
+                    await control.changed(_MAP_REREAD_S, snapshot)
+                snapshot = await control.snapshot()
+                self._apply(snapshot.shard_map())
             except StoreUnavailable as error:
                 _log.warning("map_unreadable: %s; the known map stays in use", error)
                 await asyncio.sleep(_SWEEP_S)

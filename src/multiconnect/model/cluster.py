@@ -84,6 +84,8 @@ class Snapshot:
     cluster: Cluster
     nodes: tuple[Node, ...]
     slots: tuple[Slot, ...]
+    #: What the store counts its changes by; only for `ControlStore.changed(since=…)`.
+    revision: int | None = field(default=None, compare=False)
 
     def node(self, incarnation: str | None) -> Node | None:
         """Return the node of that incarnation, or None."""

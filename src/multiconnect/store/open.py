@@ -7,7 +7,10 @@ from multiconnect.errors import InvalidSettings
 from multiconnect.store.memory import MemoryState, MemoryStates, MemoryStore
 from multiconnect.store.port import Store
 
-_SUPPORTED = "sqlite:///relative/path.db, sqlite:////absolute/path.db, memory:// or memory://NAME"
+_SUPPORTED = (
+    "sqlite:///relative/path.db, sqlite:////absolute/path.db, postgresql://USER@HOST/DATABASE, "
+    "memory:// or memory://NAME"
+)
 
 
 async def open_store(
@@ -30,8 +33,21 @@ async def open_store(
 
         return await open_sqlite(url, clock or SystemClock())
     if scheme in {"postgresql", "postgres"}:
-        raise InvalidSettings("postgresql stores are not built yet: use sqlite:///path.db")
+        return await _postgres(url, clock or SystemClock())
     raise InvalidSettings(f"store scheme {scheme!r} is unknown; use {_SUPPORTED}")
+
+
+async def _postgres(url: str, clock: Clock) -> Store:
+    try:
+        # Imported here: the driver is an extra that other stores do without.
+        from multiconnect.store.postgres import open_postgres  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        if error.name != "asyncpg":
+            raise
+        raise InvalidSettings(
+            'a postgresql store needs asyncpg: pip install "multiconnect[postgres]"'
+        ) from error
+    return await open_postgres(url, clock)
 
 
 def _memory(name: str, clock: Clock | None, memories: MemoryStates | None) -> MemoryStore:

@@ -105,8 +105,11 @@ class ControlStore(Protocol):
     async def beats(self) -> dict[str, Beat]:
         """Read every node's last beat, by incarnation."""
 
-    async def changed(self, timeout_s: float) -> bool:
-        """Wait until the control data changed since this handle's last `snapshot`, or the timeout.
+    async def changed(self, timeout_s: float, since: Snapshot | None = None) -> bool:
+        """Wait until the control data changed since `since`, or the timeout.
+
+        Without `since`: since this handle's last `snapshot`, whoever of its users took it. Who
+        shares a handle with others passes the snapshot that it has acted on itself.
 
         True: read again. A spurious True is allowed, a missed change is not (for longer than the
         timeout). Beats are not changes.

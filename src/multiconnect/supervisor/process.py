@@ -116,7 +116,7 @@ class Supervisor:
     async def _follow(self) -> None:
         while True:
             try:
-                await self.control.changed(_REREAD_S)
+                await self.control.changed(_REREAD_S, self.snapshot)
                 self._adopt(await self.control.snapshot())
                 self._note_store(None)
             except Unavailable as error:

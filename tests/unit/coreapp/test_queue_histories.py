@@ -1,6 +1,6 @@
 """Any history of one slot's queue: crashes anywhere, commits nobody is sure of, drains, retries.
 
-Invariants 3, 5, 6 and 16; see `queue_world` for what is checked at each step.
+Invariants 3, 5, 6, 15 and 16; see `queue_world` for what is checked at each step.
 """
 
 import random
@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from multiconnect.coreapp import claims, slot_queue
+from multiconnect.coreapp import claims, slot_queue, status_book
 from tests.unit.coreapp.queue_world import QueueWorld
 
 STEPS = 300
 W = QueueWorld
 WEIGHTS = {
     W.begin_commit: 20, W.commit_done: 20, W.commit_in_doubt: 3, W.load: 10, W.take: 20,
-    W.outcome: 25, W.retry_is_due: 6, W.drain_or_resume: 1, W.hand_over: 1, W.crash: 1,
+    W.outcome: 25, W.retry_is_due: 6, W.webhook: 8, W.drain_or_resume: 2, W.hand_over: 3, W.crash: 1,
 }  # fmt: skip
 
 
@@ -27,6 +27,7 @@ def _small_bounds():
         patch.setattr(claims, "WATERMARK_STEP", 5)
         patch.setattr(slot_queue, "SLOT_WINDOW_MESSAGES", 12)
         patch.setattr(slot_queue, "SLOT_PARKED_MESSAGES", 16)
+        patch.setattr(status_book, "SLOT_RECENT_BATCHES", 3)
         yield
 
 

@@ -46,9 +46,9 @@ class Faulty(MemoryControl):
         self._call("take_term")
         return await super().take_term(incarnation, observed_term)
 
-    async def changed(self, timeout_s: float) -> bool:
+    async def changed(self, timeout_s: float, since: Snapshot | None = None) -> bool:
         self._call("changed")
-        return await super().changed(timeout_s)
+        return await super().changed(timeout_s, since)
 
     async def set_node_state(self, incarnation: str, state: NodeState, reason: str) -> bool:
         self._call("set_node_state")

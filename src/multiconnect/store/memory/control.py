@@ -215,15 +215,15 @@ class MemoryControl:
         state = self._state
         self._seen = state.changes
         nodes = sorted(state.nodes.values(), key=lambda node: node.incarnation)
-        return Snapshot(state.cluster, tuple(nodes), tuple(state.slots))
+        return Snapshot(state.cluster, tuple(nodes), tuple(state.slots), state.changes)
 
     async def audit(self, limit: int) -> list[AuditEntry]:
         """Return the newest changes of the map, newest first."""
         return list(reversed(self._state.audit))[:limit]
 
-    async def changed(self, timeout_s: float) -> bool:
-        """Wait for a change since this handle's last snapshot."""
-        seen = self._seen
+    async def changed(self, timeout_s: float, since: Snapshot | None = None) -> bool:
+        """Wait for a change since a snapshot."""
+        seen = since.revision if since is not None else self._seen
         if self._state.changes == seen:
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._state.waiters.append(waiter)

@@ -15,6 +15,11 @@ from multiconnect.store.postgres.session import Connection
 
 #: The oldest major version that is tested against.
 _SERVER_MIN: Final = 14
+_PATIENCE: Final = """
+    SET LOCAL lock_timeout = '30s';
+    SET LOCAL statement_timeout = 0;
+    SET LOCAL idle_in_transaction_session_timeout = '30s'
+"""
 _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended('multiconnect.' || $1, 0))"
 
 
@@ -30,7 +35,7 @@ async def prepare(connection: Connection, dsn: Dsn) -> None:
     if await connection.fetchval("SELECT pg_is_in_recovery()"):
         raise StoreUnavailable(f"{dsn.shown} is a standby; it has no schema to work with yet")
     async with connection.transaction():
-        await connection.execute("SET LOCAL lock_timeout = '30s'; SET LOCAL statement_timeout = 0")
+        await connection.execute(_PATIENCE)
         await connection.execute(_LOCK, dsn.schema)
         if not await connection.fetchval("SELECT to_regnamespace($1)::oid", dsn.schema):
             await connection.execute(f'CREATE SCHEMA "{dsn.schema}"')
@@ -58,7 +63,8 @@ async def _pending(connection: Connection, dsn: Dsn) -> list[Migration]:
 
 async def _record(connection: Connection, migration: Migration) -> None:
     await connection.execute(
-        "CREATE TABLE IF NOT EXISTS schema_version (version integer PRIMARY KEY, name text NOT NULL)"
+        "CREATE TABLE IF NOT EXISTS schema_version"
+        " (version integer PRIMARY KEY, name text NOT NULL)"
     )
     await connection.execute(
         "INSERT INTO schema_version VALUES ($1, $2)", migration.version, migration.name

@@ -24,7 +24,7 @@ from multiconnect.store.postgres.dsn import Dsn
 from multiconnect.store.postgres.failures import DRIVER_ERRORS, refused_at_start, translated
 
 T = TypeVar("T")
-Connection: TypeAlias = asyncpg.Connection[asyncpg.Record]
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 Greet: TypeAlias = Callable[[Connection], Awaitable[None]]
 
 _NAME_CHARS_MAX: Final = 63

@@ -16,7 +16,9 @@ from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from typing import Any, Final
 
-from multiconnect.errors import Bug, Refused, StoreUnavailable
+import asyncpg
+
+from multiconnect.errors import Refused, StoreUnavailable
 from multiconnect.limits import (
     STORE_ANSWER_MAX_S,
     STORE_FROZEN_S,
@@ -33,6 +35,12 @@ _log = logging.getLogger("multiconnect.store")
 
 #: How often whoever is in the way is looked for while a step waits.
 _LOOK_S: Final = 0.02
+_SELECT_STANDBY: Final = (
+    "SELECT pg_is_in_recovery()"
+    # What is acknowledged must be on the disk, even if the server's default is sloppier.
+    " FROM set_config('synchronous_commit', CASE current_setting('synchronous_commit')"
+    " WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false)"
+)
 _FROZEN: Final = timedelta(seconds=STORE_FROZEN_S)
 
 
@@ -59,7 +67,7 @@ class Sessions:
         await self.control.fetchval("SELECT 1")
 
     async def warm_up_log(self) -> None:
-        """Connect `log` now, rather than at the first commit."""
+        """Connect `log` now, rather than at the first commit, and keep it."""
         self._has_log = True
         await self.log.fetchval("SELECT 1")
 
@@ -69,11 +77,11 @@ class Sessions:
         await self.log.rename(incarnation)
 
     async def step(self, sql: str, *arguments: object) -> Any:
-        """Run a step of the control plane; see `unblocked`."""
+        """Run a step of the control plane, whoever is frozen in its way; return its value."""
         return await self._unblocked(self.control, self.log, sql, arguments)
 
     async def log_step(self, sql: str, *arguments: object) -> Any:
-        """Run a step on the log's connection; see `unblocked`."""
+        """Run a step on the log's connection in the same way."""
         self._has_log = True
         return await self._unblocked(self.log, self.control, sql, arguments)
 
@@ -85,22 +93,19 @@ class Sessions:
     # --- greeting ----------------------------------------------------------------------------
     async def _greet(self, connection: Connection) -> None:
         """Check that this is a primary, and of the cluster that we know."""
-        row = await connection.fetchrow(
-            "SELECT pg_is_in_recovery() AS standby, (SELECT cluster FROM cluster) AS cluster,"
-            # What is acknowledged must be on the disk, even if the server's default is sloppier.
-            " set_config('synchronous_commit', CASE current_setting('synchronous_commit')"
-            " WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false)"
-        )
-        if row is None:
-            raise Bug(f"{self._dsn.shown}: a SELECT without FROM returned no row")
-        if row["standby"]:
+        standby = await connection.fetchval(_SELECT_STANDBY)
+        if standby:
             raise StoreUnavailable(f"{self._dsn.shown} is a standby")
-        if self._cluster is not None and row["cluster"] != self._cluster:
+        try:
+            cluster = await connection.fetchval("SELECT cluster FROM cluster")
+        except asyncpg.UndefinedTableError:
+            cluster = None
+        if cluster is None or self._cluster not in {None, cluster}:
             raise Refused(
-                f"{self._dsn.shown} holds another cluster than when this process started; "
-                "was the database replaced? Start the processes again"
+                f"{self._dsn.shown} no longer holds the cluster that it held when this process "
+                "started; was the database replaced? Start the processes again"
             )
-        self._cluster = row["cluster"]
+        self._cluster = cluster
 
     async def _greet_and_listen(self, connection: Connection) -> None:
         await self._greet(connection)

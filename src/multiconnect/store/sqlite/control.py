@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import ParamSpec, TypeVar
 
 import apsw
@@ -24,6 +25,7 @@ from multiconnect.store.sqlite.database import BEATS, CONTROL, Database
 from multiconnect.store.sqlite.fence import seal
 from multiconnect.store.sqlite.files import Files
 from multiconnect.store.sqlite.snapshot import read_audit, read_snapshot
+from multiconnect.store.sqlite.waker import Waker
 from multiconnect.store.sqlite.worker import Worker
 
 P = ParamSpec("P")
@@ -46,6 +48,7 @@ class SqliteControl:
         self._alive_db = Database(files.control, CONTROL)
         # A poll must never wait: what is busy now is asked again in a few milliseconds.
         self._poll_db = Database(files.control, CONTROL, busy_s=STORE_POLL_S)
+        self._waker: Waker | None = None
         self._seen: int | None = None
         self._closed = False
 
@@ -54,6 +57,8 @@ class SqliteControl:
         await self._writer.run(self._write_db.open)
         await self._reader.run(self._open_for_reading)
         await self._beater.run(self._beat_db.open)
+        # The log exists now: this handle's connections keep it.
+        self._waker = Waker(self._files.control.with_name(f"{self._files.control.name}-wal"))
 
     def _open_for_reading(self) -> None:
         self._read_db.open()
@@ -202,18 +207,18 @@ class SqliteControl:
         seen = self._data_version()
         snapshot = await self._read(read_snapshot)
         self._seen = seen
-        return snapshot
+        return replace(snapshot, revision=seen)
 
     async def audit(self, limit: int) -> list[AuditEntry]:
         """Return the newest changes of the map, newest first."""
         return await self._read(read_audit, limit)
 
-    async def changed(self, timeout_s: float) -> bool:
-        """Wait for a change since this handle's last snapshot.
+    async def changed(self, timeout_s: float, since: Snapshot | None = None) -> bool:
+        """Wait for a change since a snapshot.
 
-        Polls on the event loop: 4 µs per poll, where a thread hop would cost ten times that.
+        Asks on the event loop: 4 µs each time, where a thread hop would cost ten times that.
         """
-        seen = self._seen
+        seen = since.revision if since is not None else self._seen
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_s
         while True:
@@ -223,7 +228,12 @@ class SqliteControl:
             remaining_s = deadline - loop.time()
             if remaining_s <= 0:
                 return False
-            await asyncio.sleep(min(STORE_POLL_S, remaining_s))
+            await self._pause(remaining_s)
+
+    async def _pause(self, limit_s: float) -> None:
+        if self._waker is None:
+            raise Closed("the store was not started")
+        await self._waker.pause(limit_s)
 
     def _data_version(self) -> int | None:
         """Return a number that moves with every commit to the control file; None: busy now."""
@@ -240,6 +250,8 @@ class SqliteControl:
     async def aclose(self) -> None:
         """Close the connections; idempotent."""
         self._closed = True
+        if self._waker is not None:
+            self._waker.close()
         await self._writer.aclose(self._write_db.close)
         await self._beater.aclose(lambda: _close(self._beat_db, self._alive_db))
         await self._reader.aclose(lambda: _close(self._read_db, self._read_beats_db, self._poll_db))

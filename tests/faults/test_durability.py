@@ -1,0 +1,184 @@
+"""The ledger on a disk that fails and on a machine that loses its power [21, 22, 23].
+
+A run of commits is written down call by call; the power is cut at every write and every sync of
+it, in three ways. After each cut the ledger is opened with SQLite's own VFS: everything whose
+commit had returned is there, and of the commit under way either all or nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import apsw
+import pytest
+
+from multiconnect.errors import StoreUnavailable
+from multiconnect.model.log import (
+    Answer,
+    Failure,
+    LogWrite,
+    Mark,
+    Progress,
+    Retry,
+    SlotTail,
+    UpstreamId,
+)
+from multiconnect.store.port import LogStore
+from multiconnect.store.sqlite.database import LEDGER, Database
+from multiconnect.store.sqlite.files import Files, files_of
+from tests.contract.cluster import OUT, SENT, START_MS, Cluster, Stores, append, key_row
+from tests.support.disk import Disk, Returned, Sync, Write, contents
+from tests.support.power import MODES, Surface
+
+SLOTS = (0, 1, 2)
+#: A checkpoint every few commits, where the product has one every few hundred.
+CHECKPOINT_PAGES = 24
+
+
+@dataclass
+class Run:
+    """One owner's ledger on a watched disk."""
+
+    cluster: Cluster
+    log: LogStore
+    disk: Disk
+    path: Path
+
+    @classmethod
+    async def begin(cls, disk: Disk, cluster: Cluster, files: Files) -> Run:
+        await cluster.own("a", *SLOTS)
+        run = cls(cluster, await cluster.log("a"), disk, files.ledger("a"))
+        run.often_checkpointed()
+        return run
+
+    def often_checkpointed(self) -> None:
+        self.log._ledgers.own.open().wal_autocheckpoint(CHECKPOINT_PAGES)  # type: ignore[attr-defined]
+
+    async def tails(self) -> list[SlotTail]:
+        found = [await self.log.open_slot(slot, 1) for slot in SLOTS]
+        return [tail for tail in found if tail is not None]
+
+
+@pytest.fixture
+async def stores(tmp_path: Path) -> AsyncIterator[Stores]:
+    stores = Stores("sqlite", tmp_path)
+    yield stores
+    await stores.aclose()
+
+
+@pytest.fixture
+def disk() -> Iterator[Disk]:
+    disk = Disk("a.db")
+    yield disk
+    disk.disarm()
+    disk.unregister()
+
+
+@pytest.fixture
+async def run(disk: Disk, stores: Stores) -> Run:
+    return await Run.begin(disk, await Cluster.start(stores), files_of(stores.url))
+
+
+def write_of(step: int) -> LogWrite:
+    """Return the group that a busy owner writes at this step: some of everything."""
+    base = 4 * step
+    body = hashlib.sha256(f"{step}".encode()).digest() * (1 + step * 37 % 200)
+    key = key_row(f"key {step}", base)
+    appends = tuple(
+        append(slot, base, body=body, answers=(Answer(step + 1, base),), keys=(key,))
+        for slot in SLOTS
+    )
+    before = base - 4
+    return LogWrite(
+        dict.fromkeys(SLOTS, 1),
+        appends,
+        progress=tuple(
+            Progress(OUT, slot, before, SENT * 4, settled=True, at_ms=START_MS)
+            for slot in SLOTS if step
+        ),
+        marks=tuple(Mark(OUT, slot, base + 3, before) for slot in SLOTS if step),
+        retries=(Retry(OUT, 1, base, 1, START_MS, None, f"try {step}"),),
+        retries_done=((OUT, 1, before),) if step else (),
+        failures=(Failure(OUT, 2, base, 1, START_MS, 131026, f"no {step}"),),
+        upstream_ids=(UpstreamId(OUT, 0, base, f"wamid.{step}"),),
+    )
+
+
+def digest(db: apsw.Connection) -> str:
+    """Return a digest of every row of the ledger."""
+    tables = [name for (name,) in db.execute(
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+        " ORDER BY name"
+    )]
+    rows = [list(db.execute(f"SELECT * FROM {table} ORDER BY 1, 2")) for table in tables]  # noqa: S608
+    return hashlib.sha256(repr(list(zip(tables, rows, strict=True))).encode()).hexdigest()
+
+
+def look(path: Path) -> str:
+    """Open a ledger as the product does, check it whole, show that it can be written."""
+    ledger = Database(path, LEDGER)
+    try:
+        with ledger.read() as db:
+            found = digest(db)
+            assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        with ledger.write() as db:
+            db.execute("UPDATE position SET watermark = watermark + 1")
+    finally:
+        ledger.close()
+    return found
+
+
+def put(folder: Path, ledger: Path, files: dict[str, bytes]) -> Path:
+    """Lay out what a power cut left."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for name, data in files.items():
+        (folder / Path(name).name).write_bytes(data)
+    return folder / ledger.name
+
+
+async def recorded(run: Run, steps: int) -> tuple[Surface, list[str]]:
+    """Make the run; return the disk's state before it, and what the ledger held after each step."""
+    begin = Surface(contents(run.path), seed=steps)
+    own = run.log._ledgers.own  # type: ignore[attr-defined]
+    run.disk.ops.clear()
+    held = []
+    with own.read() as db:
+        held.append(digest(db))
+    for step in range(steps):
+        assert await run.log.commit(write_of(step)) == frozenset()
+        run.disk.ops.append(Returned(step + 1))
+        with own.read() as db:
+            held.append(digest(db))
+    return begin, held
+
+
+async def cut_everywhere(run: Run, folder: Path, steps: int, every: int) -> dict[str, int]:
+    """Cut the power behind every `every`-th write and sync; return how often each way."""
+    surface, held = await recorded(run, steps)
+    cuts = dict.fromkeys(MODES, 0)
+    run.disk.unregister()
+    for at, op in enumerate(run.disk.ops):
+        surface.apply(op)
+        if isinstance(op, Returned) or at % every:
+            continue
+        for mode in MODES:
+            if mode != "synced" and isinstance(op, Sync):
+                continue
+            files = surface.left(mode)
+            found = look(put(folder, run.path, files))
+            known = held[surface.returned : surface.returned + 2]
+            assert found in known, (at, op.__class__.__name__, mode, surface.returned)
+            cuts[mode] += 1
+    return cuts
+
+
+async def test_a_power_cut_at_any_moment_loses_nothing_that_was_promised(
+    run: Run, tmp_path: Path
+) -> None:
+    cuts = await cut_everywhere(run, tmp_path / "cut", steps=200, every=1)
+    print(cuts, len(run.disk.ops))

@@ -1,0 +1,269 @@
+"""Directed histories for what random ones seldom meet; every one must end without a violation.
+
+Each is a cluster (`Options`) and a script of faults; what follows the script (calm, rest, verdict)
+is the same as for a seed.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from multiconnect.dataplane.router import Router
+from multiconnect.model.cluster import NodeState, Role
+from tests.sim.chaos import Chaos
+from tests.sim.options import Options
+from tests.sim.process import SimProcess
+from tests.sim.run import Script
+from tests.sim.world import World
+
+_STEP_S = 0.002
+_WAIT_MAX_S = 20.0
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A named history."""
+
+    name: str
+    about: str
+    options: Options
+    script: Script
+
+
+SCENARIOS: dict[str, Scenario] = {}
+
+
+def scenario(options: Options) -> Callable[[Script], Script]:
+    """Add a script to the scenarios, under the name of its function."""
+
+    def add(script: Script) -> Script:
+        name, about = script.__name__, (script.__doc__ or "").strip()  # type: ignore[attr-defined]
+        SCENARIOS[name] = Scenario(name, about, options, script)
+        return script
+
+    return add
+
+
+QUIET = Options(seed=1, coreapps=3, shards=2, rate_per_s=5.0, kills_silent=False)
+
+
+async def until(world: World, holds: Callable[[], object]) -> None:
+    """Let time pass until something holds; after _WAIT_MAX_S go on all the same."""
+    end_s = world.loop.now_s + _WAIT_MAX_S
+    while not holds() and world.loop.now_s < end_s:
+        await asyncio.sleep(_STEP_S)
+
+
+async def settled(world: World) -> None:
+    """Let time pass until every slot is owned and every router runs."""
+    await until(world, lambda: len(world.routers) == 2 and all(r.owner for r in world.state.slots))
+    await asyncio.sleep(1.0)
+
+
+def owner_of(world: World, slot: int) -> SimProcess:
+    """Return the process that owns a slot."""
+    return world.processes[world.state.slots[slot].owner or ""]
+
+
+def master_of(world: World) -> SimProcess:
+    """Return the Master that holds the term."""
+    return world.processes[world.state.cluster.master or ""]
+
+
+def submit(world: World, recipient: str, count: int) -> None:
+    """Submit messages to one recipient through the first router there is."""
+    incarnation, router = next(iter(world.routers.items()))
+    process = world.processes[incarnation]
+    for _ in range(count):
+        process.spawn(_submit(world, router, recipient, incarnation))
+
+
+async def _submit(world: World, router: Router, recipient: str, incarnation: str) -> None:
+    sent = world.ledger.submit(recipient, incarnation)
+    world.bench.routers.acknowledged(sent, await router.send(recipient, sent.payload))
+
+
+# --- hand-overs ----------------------------------------------------------------------------------
+@scenario(replace(QUIET, coreapps=2, rate_per_s=400.0))
+async def aba(world: World, chaos: Chaos) -> None:
+    """A slot goes from A to B and back to A while a commit of A under the first epoch is late."""
+    await settled(world)
+    other = owner_of(world, 1)
+    for supervisor in world.supervisors:
+        supervisor.withheld.add(Role.COREAPP)
+    world.kill(other)
+    await until(world, lambda: len({row.owner for row in world.state.slots}) == 1)
+    first = owner_of(world, 0)
+    world.store.delays[first.name, "commit"] = 0.15
+    chaos.curse(1)
+    for supervisor in world.supervisors:
+        supervisor.withheld.clear()
+    await asyncio.sleep(3.0)
+    world.store.delays.clear()
+
+
+@scenario(replace(QUIET, rate_per_s=100.0))
+async def late_commit(world: World, chaos: Chaos) -> None:
+    """An owner dies while its commit is on its way; it arrives after the slot was granted anew."""
+    await settled(world)
+    owner = owner_of(world, 0)
+    world.store.delays[owner.name, "commit"] = 0.3
+    await asyncio.sleep(0.5)
+    world.kill(owner)
+    await asyncio.sleep(1.0)
+    world.store.delays.clear()
+
+
+@scenario(replace(QUIET, upstream_latency_s=2.5, coreapps=4))
+async def slow_drain(world: World, chaos: Chaos) -> None:
+    """A resize while every request upstream takes longer than a drain may: never forced."""
+    await settled(world)
+    chaos.set_shards(4)
+    await asyncio.sleep(6.0)
+
+
+@scenario(replace(QUIET, coreapps=4, rate_per_s=60.0))
+async def heirs_die(world: World, chaos: Chaos) -> None:
+    """The spare dies while it takes over, five times in a row."""
+    await settled(world)
+    chaos.curse(5)
+    world.kill(owner_of(world, 0))
+    await asyncio.sleep(4.0)
+
+
+@scenario(replace(QUIET, coreapps=4, rate_per_s=40.0))
+async def opposite_resizes(world: World, chaos: Chaos) -> None:
+    """Two targets at once, in opposite directions: the last one wins."""
+    await settled(world)
+    chaos.set_shards(4)
+    chaos.set_shards(1)
+    await asyncio.sleep(0.4)
+    chaos.set_shards(2)
+    await asyncio.sleep(1.0)
+
+
+@scenario(replace(QUIET, coreapps=32, shards=1, rate_per_s=30.0))
+async def one_to_all_and_back(world: World, chaos: Chaos) -> None:
+    """1 -> 32 -> 1 shards."""
+    await settled(world)
+    for shards in (32, 1):
+        await until(world, lambda: not world.unfinished())
+        chaos.set_shards(shards)
+        await until(world, lambda n=shards: world.state.cluster.shards == n)  # type: ignore[misc]
+
+
+# --- owners that do not hear -----------------------------------------------------------------------
+async def _one_recipient_busy(world: World) -> SimProcess:
+    """Give one recipient so many messages that sends follow each other for seconds."""
+    await settled(world)
+    submit(world, "16315559999", 40)
+    await asyncio.sleep(0.3)
+    slot = next(s.slot for s in world.ledger.at.values() if s.recipient == "16315559999")
+    return owner_of(world, slot)
+
+
+@scenario(replace(QUIET, upstream_latency_s=0.15))
+async def cut_owner(world: World, chaos: Chaos) -> None:
+    """An owner is cut from the store alone, with claimed messages left to send one by one."""
+    owner = await _one_recipient_busy(world)
+    chaos.cut_off(owner.name, "store", 6.0)
+    await asyncio.sleep(7.0)
+
+
+@scenario(replace(QUIET, upstream_latency_s=0.15))
+async def frozen_owner(world: World, chaos: Chaos) -> None:
+    """An owner stands still between two callbacks of its sends until others have its slots."""
+    for callbacks in range(1, 40, 3):
+        owner = await _one_recipient_busy(world)
+        owner.burn(callbacks, lambda p=owner: chaos.frozen_for(p, 3.5))  # type: ignore[misc]
+        await asyncio.sleep(4.0)
+
+
+# --- Masters -------------------------------------------------------------------------------------
+@scenario(replace(QUIET, coreapps=4))
+async def hung_master(world: World, chaos: Chaos) -> None:
+    """The Master's reads hang for ever while its beats go through; then an owner dies."""
+    await settled(world)
+    world.store.hung.add((master_of(world).name, "snapshot"))
+    await asyncio.sleep(0.5)
+    world.kill(owner_of(world, 0))
+    await asyncio.sleep(6.0)
+
+
+@scenario(replace(QUIET, coreapps=4))
+async def frozen_master(world: World, chaos: Chaos) -> None:
+    """The Master stands still in the middle of its plans and goes on under an old term."""
+    for callbacks in range(1, 60, 7):
+        await settled(world)
+        holder = master_of(world)
+        chaos.set_shards(4 if world.state.cluster.shards == 2 else 2)
+        await until(world, lambda: any(row.drain_to for row in world.state.slots))
+        holder.burn(callbacks, lambda p=holder: chaos.frozen_for(p, 4.0))  # type: ignore[misc]
+        await asyncio.sleep(5.0)
+
+
+@scenario(QUIET)
+async def skewed_walls(world: World, chaos: Chaos) -> None:
+    """Wall clocks differ by hours; nothing may come of it."""
+    for process in world.processes.values():
+        process.wall_ahead_s = process.rng.choice([-3600.0, 0.0, 3600.0])
+    await settled(world)
+    for process in list(world.processes.values()):
+        process.wall_ahead_s = process.rng.choice([-3600.0, 0.0, 3600.0])
+    await asyncio.sleep(2.0)
+
+
+@scenario(replace(QUIET, rate_per_s=60.0))
+async def masters_away(world: World, chaos: Chaos) -> None:
+    """All Masters are down for a minute: traffic goes on as if nothing were."""
+    await settled(world)
+    for supervisor in world.supervisors:
+        supervisor.withheld.add(Role.MASTER)
+    for process in world.running(Role.MASTER):
+        world.kill(process)
+    await asyncio.sleep(1.0)
+    before = dict(world.ledger.counts)
+    await asyncio.sleep(60.0)
+    if world.ledger.counts["unacknowledged"] > before["unacknowledged"]:
+        world.found("10", "a message was refused while no Master was there")
+    if world.ledger.counts["acknowledged"] < before["acknowledged"] + 1000:
+        world.found("10", "traffic stood still while no Master was there")
+
+
+# --- the store -----------------------------------------------------------------------------------
+@scenario(replace(QUIET, rate_per_s=60.0))
+async def store_away(world: World, chaos: Chaos) -> None:
+    """The store is down for longer than any lease; nobody is declared dead for it afterwards."""
+    await settled(world)
+    for silent in (False, True):
+        world.store.down, world.store.silent = True, silent
+        await asyncio.sleep(5.0)
+        world.store.down = False
+        await asyncio.sleep(3.0)
+    _expect_nobody_died(world)
+
+
+@scenario(replace(QUIET, rate_per_s=60.0))
+async def disk_full(world: World, chaos: Chaos) -> None:
+    """Nothing can be written for longer than any lease; nobody is declared dead for it."""
+    await settled(world)
+    world.store.full = True
+    await asyncio.sleep(5.0)
+    world.store.full = False
+    await asyncio.sleep(3.0)
+    _expect_nobody_died(world)
+
+
+@scenario(replace(QUIET, rate_per_s=60.0))
+async def suspended(world: World, chaos: Chaos) -> None:
+    """Every process stands still for ten seconds; nobody is declared dead for it."""
+    await settled(world)
+    chaos.freeze_all(10.0)
+    await asyncio.sleep(13.0)
+    _expect_nobody_died(world)
+
+
+def _expect_nobody_died(world: World) -> None:
+    dead = [n for n in world.state.nodes.values() if n.state is NodeState.DEAD]
+    if dead:
+        world.found("10", f"{dead[0].incarnation} was declared dead: {dead[0].reason}")

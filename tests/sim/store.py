@@ -1,0 +1,272 @@
+"""The store as a process sees it over the network: the product's memory store behind faults.
+
+A call travels there, is carried out in one instant, and its answer travels back. Either way may be
+cut, the store may be down or full, and an answer may be lost after the work was done: the caller
+then gets StoreUnavailable ("don't know"). A call that was given up is never carried out later (a
+client closes its connection); a call of a killed process is, if it had left.
+"""
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Protocol
+
+from multiconnect.errors import MulticonnectError, StoreUnavailable
+from multiconnect.model.cluster import Beat, Snapshot
+from multiconnect.model.timers import Timers
+from multiconnect.store.memory import MemoryState
+from multiconnect.store.memory.control import MemoryControl
+from multiconnect.store.memory.log import MemoryLog
+from tests.sim.network import KERNEL, Network
+from tests.sim.process import SimProcess
+
+#: What a disk must sync.
+_DURABLE = frozenset(
+    {"join", "set_node_state", "take_term", "assign", "start_drain", "cancel_drain", "release",
+     "report_drained", "set_target", "commit", "open_slot", "collect_garbage"}
+)  # fmt: skip
+_WRITES = _DURABLE | {"beat"}
+_SYNC_S = 0.0015
+#: Snapshots kept to be shown again to a reader that is behind.
+_SNAPSHOTS_KEPT = 30
+
+
+class Watcher(Protocol):
+    """Who looks at every call that was carried out, in the instant in which it was."""
+
+    def served(self, caller: SimProcess, name: str, args: tuple[Any, ...], result: Any) -> None:
+        """The store has done it."""
+
+
+class StoreServer:
+    """The one store of the cluster, and what is wrong with it."""
+
+    def __init__(
+        self, network: Network, process: SimProcess, state: MemoryState, timers: Timers,
+        watcher: Watcher,
+    ) -> None:  # fmt: skip
+        self.network = network
+        self.process = process
+        self.state = state
+        self.timers = timers
+        self._watcher = watcher
+        self._rng = random.Random(f"{process.rng.random()}/store")
+        self.down = False
+        #: A store that is down says so at once, or says nothing.
+        self.silent = False
+        self.full = False
+        self.lost_answers = 0.0
+        self.old_snapshots = 0.0
+        #: How long a client waits for an answer.
+        self.patience_s = 1.0
+        #: (process name, call): never answered, and the caller waits for ever.
+        self.hung: set[tuple[str, str]] = set()
+        #: Extra seconds: (process name, call) → seconds.
+        self.delays: dict[tuple[str, str], float] = {}
+        self._seen: deque[tuple[int, Snapshot]] = deque(maxlen=_SNAPSHOTS_KEPT)
+
+    def is_reachable(self, process: SimProcess) -> bool:
+        network = self.network
+        cut = network.is_cut(process, self.process) or network.is_cut(self.process, process)
+        return not (self.down or cut)
+
+    # --- serving -----------------------------------------------------------------------------
+    def way_s(self, process: SimProcess, name: str) -> float:
+        """Return the seconds a call takes beyond its way there."""
+        sync_s = _SYNC_S * (0.4 + self._rng.random()) if name in _DURABLE else 0.0
+        if self.delays:
+            sync_s += self.delays.get((process.name, name), 0.0)
+        return sync_s
+
+    def serve(self, call: "Call") -> None:
+        """Carry a call out, or not, and answer, or not."""
+        if self.hung and (call.process.name, call.name) in self.hung:
+            return
+        if self.down:
+            if not self.silent:
+                call.answer_with(StoreUnavailable("the store is down"))
+            else:
+                call.give_up_later()
+            return
+        if self.full and call.name in _WRITES:
+            call.answer_with(StoreUnavailable("the disk is full"))
+            return
+        try:
+            result = run_at_once(call.method(*call.args, **call.kwargs))
+        except MulticonnectError as error:
+            call.answer_with(error)
+            return
+        self._watcher.served(call.process, call.name, call.args, result)
+        if self.lost_answers and self._rng.random() < self.lost_answers:
+            call.answer_with(StoreUnavailable("the connection broke before the answer came"))
+        else:
+            call.answer(result)
+
+    def snapshot_for(self, process: SimProcess) -> tuple[int, Snapshot]:
+        """Return the newest snapshot, or (a fault of router's readers) one from a while ago."""
+        changes = self.state.changes
+        if not self._seen or self._seen[-1][0] != changes:
+            snapshot = run_at_once(MemoryControl(self.state).snapshot())
+            self._seen.append((changes, snapshot))
+        is_router = process.name.startswith("web")
+        if is_router and self.old_snapshots and self._rng.random() < self.old_snapshots:
+            return self._rng.choice(self._seen)
+        return self._seen[-1]
+
+
+class Call:
+    """One call on its way."""
+
+    __slots__ = ("args", "kwargs", "method", "name", "parcel", "process", "reply", "server")
+
+    def __init__(
+        self, server: StoreServer, process: SimProcess, name: str, method: Callable[..., Any],
+        args: tuple[Any, ...], kwargs: Mapping[str, Any],
+    ) -> None:  # fmt: skip
+        self.server = server
+        self.process = process
+        self.name = name
+        self.method = method
+        self.args = args
+        self.kwargs = kwargs
+        self.reply: asyncio.Future[Any] = process.loop.create_future()
+        self.parcel = server.network.post(
+            process, server.process, lambda: server.serve(self),
+            extra_s=server.way_s(process, name), context=KERNEL,
+        )  # fmt: skip
+        if self.parcel.kept:
+            self.give_up_later()
+
+    def give_up_later(self) -> None:
+        """Nothing comes back: after its patience the client closes the connection."""
+        loop, process = self.process.loop, self.process
+        loop.at(loop.now_s + self.server.patience_s, self._give_up, context=process.context)
+
+    def _give_up(self) -> None:
+        self.parcel.dropped = True
+        self._settle(StoreUnavailable("the store did not answer in time"))
+
+    def answer(self, result: Any) -> None:
+        self._send_back(lambda: self._settle(result))
+
+    def answer_with(self, error: MulticonnectError) -> None:
+        self._send_back(lambda: self._settle(error))
+
+    def _send_back(self, arrive: Callable[[], None]) -> None:
+        parcel = self.server.network.post(self.server.process, self.process, arrive)
+        if parcel.kept:
+            self.give_up_later()
+
+    def _settle(self, result: Any) -> None:
+        if self.reply.done():
+            return
+        if isinstance(result, MulticonnectError):
+            self.reply.set_exception(result)
+        else:
+            self.reply.set_result(result)
+
+
+class StoreClient:
+    """One process's handle on the store (the `Store` port)."""
+
+    url = "sim://"
+
+    def __init__(self, server: StoreServer, process: SimProcess) -> None:
+        self.server = server
+        self.process = process
+        self._control = RemoteControl(self, MemoryControl(server.state))
+
+    @property
+    def control(self) -> Any:
+        return self._control
+
+    async def log(self, incarnation: str) -> Any:
+        return Remote(self, MemoryLog(self.server.state, incarnation))
+
+    async def aclose(self) -> None:
+        """Nothing to release."""
+
+    def call(self, name: str, method: Any, args: Any, kwargs: Any) -> asyncio.Future[Any]:
+        return Call(self.server, self.process, name, method, args, kwargs).reply
+
+
+class Remote:
+    """Any object of the store: its methods, called from afar."""
+
+    def __init__(self, client: StoreClient, inner: Any) -> None:
+        self._client = client
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._inner, name)
+
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            return await self._client.call(name, method, args, kwargs)
+
+        setattr(self, name, call)
+        return call
+
+    async def aclose(self) -> None:
+        """Nothing to release."""
+
+
+class RemoteControl(Remote):
+    """The control side, with what is not a plain call."""
+
+    _shown: int | None = None
+
+    async def snapshot(self) -> Snapshot:
+        """Read everything; what changes after this wakes `changed`."""
+        client = self._client
+
+        async def read() -> tuple[int, Snapshot]:
+            return client.server.snapshot_for(client.process)
+
+        self._shown, snapshot = await client.call("snapshot", read, (), {})
+        return snapshot
+
+    async def beat(self, beat: Beat) -> bool:
+        """Show life; a success also moves the lease that the judges go by."""
+        process, timers = self._client.process, self._client.server.timers
+        asked_s = process.monotonic()
+        alive: bool = await self._client.call("beat", self._inner.beat, (beat,), {})
+        if alive:
+            process.lease_until_s = asked_s + timers.lease_ttl_s - timers.margin_s
+        return alive
+
+    async def changed(self, timeout_s: float, since: Snapshot | None = None) -> bool:
+        """Wait for a change; a wake-up that is lost is made good by the timeout."""
+        server, process, loop = self._client.server, self._client.process, self._client.process.loop
+        state = server.state
+        if not server.is_reachable(process):
+            await asyncio.sleep(min(timeout_s, server.patience_s))
+            raise StoreUnavailable("the store cannot be reached")
+        if state.changes == self._shown:
+            waiter = loop.create_future()
+            state.waiters.append(waiter)
+            timer = loop.call_later(timeout_s, _wake, waiter)
+            try:
+                await waiter
+            finally:
+                timer.cancel()
+                if waiter in state.waiters:
+                    state.waiters.remove(waiter)
+            await asyncio.sleep(server.way_s(process, "changed") + process.rng.uniform(0.0, 0.002))
+        if not server.is_reachable(process):
+            raise StoreUnavailable("the connection broke")
+        return state.changes != self._shown
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+
+
+def run_at_once(work: Coroutine[Any, Any, Any]) -> Any:
+    """Run what never really waits: the memory store answers in one step."""
+    try:
+        work.send(None)
+    except StopIteration as end:
+        return end.value
+    raise AssertionError("the memory store waited for something")
