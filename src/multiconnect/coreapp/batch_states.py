@@ -21,7 +21,9 @@ class BatchStates:
     def __init__(self, base_seq: int, states: bytes) -> None:
         self.base_seq = base_seq
         self.states = bytearray(states)
-        self.unsettled = sum(State(byte & STATE_MASK) not in SETTLED for byte in states)
+        fresh = states.count(State.ACCEPTED)
+        # A batch just accepted is all fresh: its messages are not looked at one by one.
+        self.unsettled = fresh if fresh == len(states) else _unsettled(states)
 
     def get(self, sequence: int) -> int:
         """Return the byte of a message."""
@@ -43,3 +45,7 @@ class BatchStates:
             return False
         self.set(sequence, state)
         return True
+
+
+def _unsettled(states: bytes) -> int:
+    return sum(byte & STATE_MASK not in SETTLED for byte in states)

@@ -24,9 +24,9 @@ class Claims:
         #: The watermark that is being written together with an append, -1 if none is.
         self.ahead = -1
 
-    def is_in_doubt(self, sequence: int, state: State) -> bool:
+    def is_in_doubt(self, sequence: int, state: int) -> bool:
         """Whether a message found in the store may have been sent by an earlier owner."""
-        return state is State.SENDING or (state is State.ACCEPTED and sequence <= self._inherited)
+        return state == State.SENDING or (state == State.ACCEPTED and sequence <= self._inherited)
 
     def unloaded(self, loaded_to: int) -> int:
         """Return how many messages are claimed by our watermark and not loaded.

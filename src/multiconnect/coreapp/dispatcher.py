@@ -177,7 +177,7 @@ class Dispatcher:
         if not self._lease.valid_at(now_s):
             return
         for stream, upstream in self._upstreams.items():
-            for work in self._in_turn():
+            for work in self._in_turn(stream):
                 room = upstream.in_flight_max - self._in_flight[stream]
                 if stream is Stream.OUTBOUND:
                     room = min(room, self._pacing.room(now_s))
@@ -193,9 +193,9 @@ class Dispatcher:
         self._pump_timer = None
         self.pump()
 
-    def _in_turn(self) -> Sequence[SlotWork]:
-        """All slots, beginning with another one each time, so that none is always first."""
-        works = list(self.works.values())
+    def _in_turn(self, stream: Stream) -> Sequence[SlotWork]:
+        """The slots with something to send, another one first each time: none is always first."""
+        works = [w for w in self.works.values() if not w.queues[stream].is_idle]
         turn = self._rng.randrange(len(works)) if works else 0
         return works[turn:] + works[:turn]
 

@@ -107,22 +107,22 @@ class SlotQueue:
         batch = BatchStates(stored.base_seq, stored.states)
         if batch.unsettled:
             self._batches[stored.base_seq] = batch
+        states, base_seq, accepted_at_ms = batch.states, stored.base_seq, stored.accepted_at_ms
         for index, kind, recipient, payload, attributes in records:
-            state = State(batch.states[index] & STATE_MASK)
+            state = states[index] & STATE_MASK
             if state not in SETTLED:
-                sequence = stored.base_seq + index
                 entry = Entry(
-                    sequence, batch, kind, recipient, payload, attributes, stored.accepted_at_ms
+                    base_seq + index, batch, kind, recipient, payload, attributes, accepted_at_ms
                 )
                 self._admit(entry, state, loaded)
         self._cover()
         return loaded
 
-    def _admit(self, entry: Entry, state: State, loaded: Loaded) -> None:
+    def _admit(self, entry: Entry, state: int, loaded: Loaded) -> None:
         self._recipients.add(entry)
         if self._claims.is_in_doubt(entry.sequence, state):
             loaded.in_doubt.append(entry)
-        elif state is State.HELD:
+        elif state == State.HELD:
             loaded.held.append(entry)
         else:
             self._unclaimed.append(entry)
@@ -188,6 +188,11 @@ class SlotQueue:
             self._to_claim[entry.sequence] = entry
 
     # --- sending -----------------------------------------------------------------------------
+    @property
+    def is_idle(self) -> bool:
+        """Whether `take` would return nothing and nothing is waiting to be loaded."""
+        return not self._ready and not self.wants_more
+
     def take(self, limit: int) -> list[Entry]:
         """Return up to `limit` messages to hand over now, no two of one recipient."""
         taken: list[Entry] = []

@@ -7,6 +7,9 @@ from multiconnect.master.gather import Observer
 from multiconnect.model.cluster import Snapshot
 from tests.unit.master.faulty_store import FAST, beat_for, row
 
+#: A deadline that no test reaches.
+FAR_S = 1e9
+
 
 @pytest.fixture
 def observer(control, clock):
@@ -25,12 +28,12 @@ async def test_a_view_holds_what_was_read_and_when(control, observer, clock):
 
 async def test_looks_build_on_each_other(control, observer, clock):
     await control.join(row("c1"))
-    await observer.gather(0.0)
+    await observer.gather(FAR_S)
     clock.at_s += 0.04
-    assert (await observer.gather(0.0)).beat_age_s("c1") == pytest.approx(0.04)
+    assert (await observer.gather(FAR_S)).beat_age_s("c1") == pytest.approx(0.04)
     await beat_for(control, {"c1": 1})
     clock.at_s += 0.04
-    assert (await observer.gather(0.0)).beat_age_s("c1") == 0.0
+    assert (await observer.gather(FAR_S)).beat_age_s("c1") == 0.0
 
 
 @pytest.mark.parametrize("what", ["snapshot", "beats"])
@@ -38,19 +41,28 @@ async def test_what_cannot_be_read_is_a_fact_and_resets_the_stopwatches(
     what, control, observer, clock
 ):
     await control.join(row("c1"))
-    await observer.gather(0.0)
+    await observer.gather(FAR_S)
     clock.at_s += 0.04
     control.failing.add(what)
-    blind = await observer.gather(0.0)
+    blind = await observer.gather(FAR_S)
     assert blind.snapshot == Unreadable(f"{what} did not answer")
     control.failing.clear()
     clock.at_s += 0.04
-    assert (await observer.gather(0.0)).beat_age_s("c1") == 0.0
+    assert (await observer.gather(FAR_S)).beat_age_s("c1") == 0.0
+
+
+async def test_while_my_own_beat_is_not_stored_nobody_grows_silent(control, observer, clock):
+    await control.join(row("c1"))
+    await observer.gather(FAR_S)
+    clock.at_s += 0.04
+    await observer.gather(clock.at_s)
+    clock.at_s += 0.04
+    assert (await observer.gather(FAR_S)).beat_age_s("c1") == pytest.approx(0.04)
 
 
 async def test_the_very_first_look_may_fail(control, observer):
     control.failing.add("snapshot")
-    assert isinstance((await observer.gather(0.0)).snapshot, Unreadable)
+    assert isinstance((await observer.gather(FAR_S)).snapshot, Unreadable)
 
 
 async def test_another_error_is_not_swallowed(control, observer, monkeypatch):
@@ -59,4 +71,4 @@ async def test_another_error_is_not_swallowed(control, observer, monkeypatch):
 
     monkeypatch.setattr(control, "snapshot", broken)
     with pytest.raises(ZeroDivisionError):
-        await observer.gather(0.0)
+        await observer.gather(FAR_S)
