@@ -13,8 +13,8 @@ from typing import Any
 from bench.docs_tables import RESULTS, ROOT, write_docs
 from bench.environment import environment, stored_at
 from bench.plots import draw
-from bench.profile import TARGETS_OF_PROFILE, profile
 from bench.report import changes, figures_of, others, rows_of, table
+from bench.sampling import PROFILES, profile
 
 RAW = ROOT / ".cache" / "bench" / "pytest-benchmark.json"
 
@@ -26,7 +26,8 @@ def main(arguments: list[str]) -> int:
         print("docs/performance.md:", ", ".join(write_docs()))
         return 0
     if options.profile:
-        print(profile(options.profile, RESULTS))
+        for name in PROFILES if options.profile == "all" else (options.profile,):
+            print(profile(name, RESULTS), flush=True)
         return 0
     where = environment(quick=options.quick)
     code = _run(options)
@@ -50,7 +51,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("-k", metavar="EXPRESSION", help="only benchmarks that match, as in pytest")
     parser.add_argument("--json", metavar="FILE", type=Path, help="also write the rows to FILE")
     parser.add_argument("--compare", metavar="REV", help="show the change since REV's results")
-    parser.add_argument("--profile", choices=TARGETS_OF_PROFILE, help="show where the time goes")
+    parser.add_argument("--profile", choices=(*PROFILES, "all"), help="show where the time goes")
     parser.add_argument(
         "--write-docs",
         action="store_true",

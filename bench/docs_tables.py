@@ -7,12 +7,14 @@ import re
 from pathlib import Path
 from typing import Any
 
-from bench.profile import TARGETS_OF_PROFILE, profile_table
 from bench.report import others, table
+from bench.sampling import PROFILES, profile_table
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "performance.md"
 RESULTS = ROOT / "bench" / "results"
+#: A load average above this before the run makes its figures a trial.
+QUIET_LOAD_MAX = 0.8
 
 
 def write_docs() -> list[str]:
@@ -20,7 +22,7 @@ def write_docs() -> list[str]:
     text = PAGE.read_text(encoding="utf-8")
     parts = {"targets": "latest.json", "others": "latest.json", "machine": "latest.json"}
     written = []
-    for name, file in [*parts.items(), *((p, f"profile-{p}.json") for p in TARGETS_OF_PROFILE)]:
+    for name, file in [*parts.items(), *((p, f"profile-{p}.json") for p in PROFILES)]:
         path = RESULTS / file
         if path.is_file():
             text = _replaced(text, name, _part(name, json.loads(path.read_text("utf-8"))))
@@ -41,12 +43,17 @@ def _part(name: str, result: dict[str, Any]) -> str:
 
 def _machine(result: dict[str, Any]) -> str:
     where = result["environment"]
+    busy = where["load_before"] > QUIET_LOAD_MAX
+    warning = "**Trial figures: the machine was busy with other work.** " if busy else ""
     versions = ", ".join(f"{name} {number}" for name, number in where["versions"].items())
+    machine = (
+        f"{where['cores']} cores of {where['cpu']}, {where['memory_mb'] / 1024:.0f} GiB, "
+        f"kernel {where['kernel']}, {where['store']['file_system']}"
+    )
     return (
-        f"Revision {where['revision']}, made with `{result['command']}` on {where['cores']} cores "
-        f"of {where['cpu']}, {where['memory_mb'] / 1024:.0f} GiB, kernel {where['kernel']}, "
-        f"{where['store']['file_system']}; load before the run {where['load_before']}. "
-        f"Python {where['python']}, SQLite {where['store']['sqlite']}, {versions}."
+        f"{warning}Revision {where['revision']}, made with `{result['command']}` on {machine}; "
+        f"load before the run {where['load_before']}. Python {where['python']}, "
+        f"SQLite {where['store']['sqlite']}, {versions}."
     )
 
 

@@ -1,13 +1,20 @@
-"""The reference of row 4: bytes in messages of that size over loopback TCP, and nothing else."""
+"""The reference of row 4: bytes in messages of that size over loopback TCP, and nothing else.
+
+Blocking sockets, 64 KiB at a time, one process on the first core and one on the last: on one core
+they would hand each other bytes that never leave its cache. What is sent lies in memory like the
+messages of a real sender, not in one small block that stays in the cache.
+"""
 
 from __future__ import annotations
 
 import multiprocessing
+import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 CHUNK_BYTES = 64 * 1024
+MEMORY_BYTES = 64 * 1024 * 1024
 
 
 class RawTcp:
@@ -15,15 +22,17 @@ class RawTcp:
 
     def __init__(self, connection: socket.socket, message_bytes: int) -> None:
         self._connection = connection
-        self._chunk = bytes(message_bytes) * (CHUNK_BYTES // message_bytes)
         self.messages_per_chunk = CHUNK_BYTES // message_bytes
+        size = self.messages_per_chunk * message_bytes
+        memory = memoryview(os.urandom(MEMORY_BYTES))
+        self._chunks = [memory[at : at + size] for at in range(0, MEMORY_BYTES - size, size)]
 
     def send(self, chunks: int) -> int:
         """Send chunks; return the messages in them once the other side has read all of them."""
-        size = chunks * len(self._chunk)
+        size = chunks * len(self._chunks[0])
         self._connection.sendall(size.to_bytes(8, "big"))
-        for _ in range(chunks):
-            self._connection.sendall(self._chunk)
+        for number in range(chunks):
+            self._connection.sendall(self._chunks[number % len(self._chunks)])
         if int.from_bytes(self._connection.recv(8, socket.MSG_WAITALL), "big") != size:
             raise AssertionError("the other side counted other bytes")
         return chunks * self.messages_per_chunk
@@ -32,15 +41,23 @@ class RawTcp:
 @contextmanager
 def raw_tcp(message_bytes: int) -> Iterator[RawTcp]:
     """Connect to a counting process on loopback."""
+    cores = os.sched_getaffinity(0)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        process = multiprocessing.get_context("spawn").Process(target=_count, args=(listener,))
-        process.start()
-        with socket.create_connection(listener.getsockname()) as connection:
-            yield RawTcp(connection, message_bytes)
-        process.join()
+        count = multiprocessing.get_context("spawn").Process(
+            target=_count, args=(listener, max(cores))
+        )
+        count.start()
+        os.sched_setaffinity(0, {min(cores)})
+        try:
+            with socket.create_connection(listener.getsockname()) as connection:
+                yield RawTcp(connection, message_bytes)
+            count.join()
+        finally:
+            os.sched_setaffinity(0, cores)
 
 
-def _count(listener: socket.socket) -> None:
+def _count(listener: socket.socket, core: int) -> None:
+    os.sched_setaffinity(0, {core})
     connection, _ = listener.accept()
     buffer = bytearray(CHUNK_BYTES)
     while head := connection.recv(8, socket.MSG_WAITALL):

@@ -67,7 +67,7 @@ def table(rows: Iterable[Row]) -> str:
 def others(figures: Figures) -> str:
     """Return the figures that no row names: references, and what is good to know."""
     named = {target.figure for target in TARGETS}
-    lines = ["| figure | median | worst to best |", "|---|--:|--:|"]
+    lines = ["| figure | median | lowest to highest |", "|---|--:|--:|"]
     for name, figure in figures.items():
         if name not in named:
             unit = figure["unit"]
@@ -92,6 +92,8 @@ def _amount(value: float, unit: str) -> str:
         return f"{value / 1e6:.2f}M {unit}"
     if value >= 10_000:
         return f"{value / 1e3:.0f}k {unit}"
+    if value >= 1000:
+        return f"{value:.0f} {unit}"
     return f"{value:.3g} {unit}"
 
 

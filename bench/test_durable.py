@@ -13,7 +13,7 @@ import pytest
 from bench.figures import Figure, Meter
 from bench.load import checked, send_batches, send_singles
 from bench.owner import Owner, owner, routed
-from bench.sqlite_rows import SqliteRows
+from bench.sqlite_rows import SqliteRows, rows_of
 from bench.traffic import Item, Traffic
 
 TASKS = 1000
@@ -24,7 +24,7 @@ paces = pytest.mark.parametrize("pace", ["paced", "at_once"])
 
 def test_sqlite_rows(meter: Meter, traffic: Traffic, folder: Path) -> None:
     """The reference of row 6."""
-    batches = traffic.batches(1000, meter.amount(full=300, quick=100))
+    batches = rows_of(traffic.batches(1000, meter.amount(full=300, quick=100)))
     rows = SqliteRows(folder / "rows.db")
     timing = meter.time(checked(lambda: rows.store(batches), 1000 * len(batches)))
     rows.close()

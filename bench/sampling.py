@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -29,11 +30,14 @@ from bench.server import server
 from bench.traffic import make_traffic
 from multiconnect.loop import new_event_loop
 
-TARGETS_OF_PROFILE = ("lane", "durable", "dispatch", "http")
+PROFILES = ("lane", "durable", "dispatch", "http")
 SECONDS = 8
 SAMPLES_PER_S = 400
 LINES_MAX = 12
 _FRAME = re.compile(r"(?P<function>.+) \(multiconnect/(?P<file>.+)\.py:\d+\)")
+#: Samples that end in these functions wait for work, although py-spy thinks that they are busy.
+_WAITING = ("_worker (concurrent/", "SupervisorLink._wait_for_loss (")
+_LOOP = "Runner.run (asyncio/"
 
 
 def profile(name: str, results: Path) -> str:
@@ -69,7 +73,9 @@ def _load(name: str, folder: Path) -> Iterator[tuple[int, Callable[[], object]]]
 
 
 def _sampled(pid: int, file: Path, run: Callable[[], object]) -> list[str]:
-    py_spy = shutil.which("py-spy") or str(Path(sys.executable).with_name("py-spy"))
+    py_spy = shutil.which("py-spy", path=f"{Path(sys.executable).parent}{os.pathsep}{os.defpath}")
+    if py_spy is None:
+        raise SystemExit("py-spy is not installed: `./run bench` installs it")
     spy = subprocess.Popen(
         [
             py_spy,
@@ -105,7 +111,8 @@ def _parts(stacks: list[str]) -> list[dict[str, Any]]:
     for line in stacks:
         stack, _, count = line.rpartition(" ")
         thread, *frames = stack.split(";")
-        counts[_thread(thread), _ours(frames)] += int(count)
+        if frames and not frames[-1].startswith(_WAITING):
+            counts[_thread(thread), _ours(frames)] += int(count)
     total = sum(counts.values())
     return [
         {"thread": thread, "where": where, "share": count / total}
@@ -119,9 +126,12 @@ def _thread(name: str) -> str:
 
 
 def _ours(frames: list[str]) -> str:
-    found = (_FRAME.fullmatch(frame) for frame in reversed(frames))
-    first = next((match for match in found if match), None)
-    return f"{first['file']}: {first['function']}" if first else "the event loop itself"
+    for frame in reversed(frames):
+        if match := _FRAME.fullmatch(frame):
+            return f"{match['file']}: {match['function']}"
+        if frame.startswith(_LOOP):
+            break
+    return "the event loop itself"
 
 
 def profile_table(result: dict[str, Any]) -> str:
