@@ -17,7 +17,7 @@ KINDS = ["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.postgres
 async def stores(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stores]:
     url = None
     if request.param == "postgres":
-        url = request.getfixturevalue("postgres_server").url()
+        url = await request.getfixturevalue("postgres_server").emptied_url()
     stores = Stores(request.param, tmp_path, url)
     yield stores
     await stores.aclose()

@@ -175,6 +175,20 @@ async def test_a_slow_request_is_ended_however_it_trickles(start, trickles):
         await wire.aclose()
 
 
+@pytest.mark.usefixtures("hasty")
+async def test_a_body_has_more_time_than_a_head(monkeypatch):
+    monkeypatch.setattr(http_protocol, "HTTP_BODY_DEADLINE_S", 60.0)
+    async with serving() as served:
+        wire = await served.wire()
+        data = request("POST", "/v1/messages", message(), token=served.admin)
+        await wire.send(data[:-1])
+        shared = served.server.services.connections
+        await until(lambda: shared.now_s > 0.6)
+        await wire.send(data[-1:])
+        assert (await wire.answer()).status == 201
+        await wire.aclose()
+
+
 @LOOPS
 @pytest.mark.usefixtures("hasty")
 async def test_200_slow_peers_do_not_slow_a_good_one():

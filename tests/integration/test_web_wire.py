@@ -202,6 +202,18 @@ async def test_requests_are_told_apart(data, expected):
         assert statuses(await answers_to(served, data)) == expected
 
 
+async def test_another_protocol_is_not_spoken_and_the_connection_ends():
+    async with serving() as served:
+        wire = await served.wire()
+        await wire.send(
+            b"GET /livez HTTP/1.1\r\n" + HOST + b"Upgrade: x\r\nConnection: upgrade\r\n\r\n"
+        )
+        answer = await wire.answer()
+        assert (answer.status, answer.headers["Connection"]) == (200, "close")
+        assert await wire.rest() == b""
+        await wire.aclose()
+
+
 async def test_http_1_0_keeps_the_connection_only_when_asked():
     async with serving() as served:
         wire = await served.wire()
@@ -291,6 +303,25 @@ async def test_pipelined_requests_are_answered_in_order_however_long_they_take()
         assert [answer.status for answer in found] == [201, 201, 201, 200, 200, 201]
         ids = [answer.json["messages"][0]["id"] for answer in (*found[:3], found[5])]
         assert ids == [stored.id for stored in served.sender.stored]
+        await wire.aclose()
+
+
+async def test_an_answer_that_is_ready_waits_for_those_before_it():
+    async with serving() as served:
+        sends = [
+            request("POST", "/v1/messages", message(to=to), token=served.admin)
+            for to in ("slow", "quick")
+        ]
+        held = served.sender.held["slow"] = asyncio.Event()
+        wire = await served.wire()
+        await wire.send(b"".join(sends))
+        await until(lambda: [stored.recipient for stored in served.sender.stored] == ["quick"])
+        reading = asyncio.create_task(wire.answer())
+        assert (await served.call("GET", "/livez")).status == 200
+        assert not reading.done()
+        held.set()
+        ids = [answer.json["messages"][0]["id"] for answer in (await reading, await wire.answer())]
+        assert ids == [stored.id for stored in reversed(served.sender.stored)]
         await wire.aclose()
 
 

@@ -22,7 +22,7 @@ WEIGHTS = (
     *(("cut_host", 3), ("store_down", 4), ("store_full", 3), ("lost_answers", 4)),
     *(("late_bytes", 4), ("upstream_trouble", 6), ("resize", 6), ("restart", 3)),
     *(("masters_down", 3), ("heirs_die", 3), ("supervisor_frozen", 3), ("all_frozen", 1)),
-    *(("late_commits", 4), ("old_snapshots", 2), ("spare_leaves", 2)),
+    *(("late_commits", 4), ("old_snapshots", 3), ("spare_leaves", 2)),
 )
 _BUSY_CALLBACKS = 40
 
@@ -221,9 +221,10 @@ class Chaos:
     def lost_answers(self) -> None:
         store, for_s = self._world.store, self._for_s()
         store.lost_answers = self.rng.choice([0.05, 0.3, 0.7])
-        self._say("lost_answers", "%.0f%% of the store's answers are lost, %.2f s",
-                  store.lost_answers * 100, for_s)  # fmt: skip
-        self.later(for_s, lambda: setattr(store, "lost_answers", 0.0))
+        store.lost_calls = self.rng.choice([0.0, 0.1, 0.3])
+        self._say("lost_answers", "%.0f%% of calls and %.0f%% of answers of the store are lost, "
+                  "%.2f s", store.lost_calls * 100, store.lost_answers * 100, for_s)  # fmt: skip
+        self.later(for_s, self._world.store.answer_all)
 
     def old_snapshots(self) -> None:
         store, for_s = self._world.store, self._for_s()

@@ -18,8 +18,12 @@ if TYPE_CHECKING:
     from tests.sim.world import World
 
 #: Shares of all submissions.
-_KEYED, _REPEATED, _MANY, _REFUSED, _HASTY = 0.15, 0.5, 0.1, 0.03, 0.05
+_KEYED, _REPEATED, _BURSTS, _MANY, _REFUSED, _HASTY = 0.15, 0.5, 0.07, 0.1, 0.03, 0.05
+#: A burst goes to one recipient, so close that several batches are in flight.
+_BURST, _BURST_GAP_S = 8, 0.0015
 _HASTY_TIMEOUT_S = 0.3
+#: Messages that one turn of the loop submits on average.
+_PER_TURN = 1.9
 
 
 class Clients:
@@ -36,11 +40,13 @@ class Clients:
         world, rng = self._world, self._rng
         recipients = [f"1631555{number:04}" for number in range(world.options.recipients)]
         while True:
-            await asyncio.sleep(rng.expovariate(world.options.rate_per_s / 1.5))
+            await asyncio.sleep(rng.expovariate(world.options.rate_per_s / _PER_TURN))
             if not world.has_traffic:
                 continue
             self._look()
-            if rng.random() < _MANY:
+            if rng.random() < _BURSTS:
+                self._process.spawn(self._burst(rng.choice(recipients)))
+            elif rng.random() < _MANY:
                 self._process.spawn(self._submit_many(rng.choices(recipients, k=5)))
             elif world.repeats and rng.random() < _REPEATED:
                 self._process.spawn(self._submit(world.repeats.pop(0)))
@@ -72,6 +78,11 @@ class Clients:
         else:
             world.story.say(self._process.incarnation, "got the receipt of %s", sent)
             world.bench.routers.acknowledged(sent, receipt)
+
+    async def _burst(self, recipient: str) -> None:
+        for _ in range(_BURST):
+            self._process.spawn(self._submit(self._new(recipient)))
+            await asyncio.sleep(self._rng.uniform(0.0, _BURST_GAP_S))
 
     async def _submit_many(self, recipients: list[str]) -> None:
         world = self._world

@@ -29,7 +29,7 @@ class SimProcess:
         self.rng = random.Random(f"{seed}/{incarnation}")
         self.rate = self.rng.uniform(0.98, 1.02)
         self.offset_s = self.rng.uniform(1e3, 1e5)
-        self.wall_ahead_s = self.rng.uniform(-0.5, 0.5)
+        self.wall_ahead_s = self.rng.uniform(-2.0, 2.0)
         self.context = contextvars.Context()
         self.context.run(CURRENT.set, self)
         self.alive = True

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from multiconnect._native import slot_of
 from multiconnect.dataplane.router import Router
 from multiconnect.model.cluster import NodeState, Role
 from tests.sim.chaos import Chaos
@@ -47,11 +48,11 @@ def scenario(options: Options) -> Callable[[Script], Script]:
 QUIET = Options(seed=1, coreapps=3, shards=2, rate_per_s=5.0, kills_silent=False)
 
 
-async def until(world: World, holds: Callable[[], object]) -> None:
+async def until(world: World, holds: Callable[[], object], step_s: float = _STEP_S) -> None:
     """Let time pass until something holds; after _WAIT_MAX_S go on all the same."""
     end_s = world.loop.now_s + _WAIT_MAX_S
     while not holds() and world.loop.now_s < end_s:
-        await asyncio.sleep(_STEP_S)
+        await asyncio.sleep(step_s)
 
 
 async def settled(world: World) -> None:
@@ -84,22 +85,42 @@ async def _submit(world: World, router: Router, recipient: str, incarnation: str
 
 
 # --- hand-overs ----------------------------------------------------------------------------------
-@scenario(replace(QUIET, coreapps=2, rate_per_s=400.0))
+@scenario(replace(QUIET, coreapps=2))
 async def aba(world: World, chaos: Chaos) -> None:
     """A slot goes from A to B and back to A while a commit of A under the first epoch is late."""
     await settled(world)
     other = owner_of(world, 1)
-    for supervisor in world.supervisors:
-        supervisor.withheld.add(Role.COREAPP)
+    _withhold(world, Role.COREAPP)
     world.kill(other)
     await until(world, lambda: len({row.owner for row in world.state.slots}) == 1)
     first = owner_of(world, 0)
-    world.store.delays[first.name, "commit"] = 0.15
-    chaos.curse(1)
+    recipients = {slot_of(f"1631777{n:04}"): f"1631777{n:04}" for n in range(400)}
+    _release(world)
+    for _ in range(6):
+        await until(world, lambda: _drained_by(world, first), 0.0003)
+        for slot in _drained_by(world, first):
+            submit(world, recipients[slot], 2)
+        world.store.delays[first.name, "commit"] = 0.2
+        chaos.curse(1)
+        await asyncio.sleep(0.05)
+        world.store.delays.clear()
+
+
+def _drained_by(world: World, owner: SimProcess) -> list[int]:
+    """Return the slots that an owner is giving up and has nothing in flight of."""
+    app = world.apps.get(owner.incarnation)
+    works = app._dispatcher.works.values() if app else ()
+    return [work.slot for work in works if work.drained]
+
+
+def _withhold(world: World, role: Role) -> None:
+    for supervisor in world.supervisors:
+        supervisor.withheld.add(role)
+
+
+def _release(world: World) -> None:
     for supervisor in world.supervisors:
         supervisor.withheld.clear()
-    await asyncio.sleep(3.0)
-    world.store.delays.clear()
 
 
 @scenario(replace(QUIET, rate_per_s=100.0))
@@ -117,6 +138,7 @@ async def late_commit(world: World, chaos: Chaos) -> None:
 @scenario(replace(QUIET, upstream_latency_s=2.5, coreapps=4))
 async def slow_drain(world: World, chaos: Chaos) -> None:
     """A resize while every request upstream takes longer than a drain may: never forced."""
+    world.upstream.manners.timeout_s = 5.0
     await settled(world)
     chaos.set_shards(4)
     await asyncio.sleep(6.0)
@@ -192,14 +214,79 @@ async def hung_master(world: World, chaos: Chaos) -> None:
 
 @scenario(replace(QUIET, coreapps=4))
 async def frozen_master(world: World, chaos: Chaos) -> None:
-    """The Master stands still in the middle of its plans and goes on under an old term."""
-    for callbacks in range(1, 60, 7):
-        await settled(world)
-        holder = master_of(world)
-        chaos.set_shards(4 if world.state.cluster.shards == 2 else 2)
+    """The Master stands still in the middle of its plan and goes on under an old term."""
+    await settled(world)
+    await _resize_that_stops(world, chaos, freeze=True)
+
+
+@scenario(replace(QUIET, coreapps=4, rate_per_s=60.0))
+async def cancelled_drain(world: World, chaos: Chaos) -> None:
+    """A drain is cancelled because nobody is left to take the slot: its owner goes on sending."""
+    await settled(world)
+    await _resize_that_stops(world, chaos, freeze=False)
+    world.has_traffic = False
+    await asyncio.sleep(2.0)
+    if world.bench.log.unsettled:
+        world.found("10", f"{world.bench.log.unsettled} messages wait in slots that did not move")
+    world.has_traffic = True
+
+
+async def _resize_that_stops(world: World, chaos: Chaos, *, freeze: bool) -> None:
+    """Begin a resize whose new CoreApps all die as soon as the first drains are asked for."""
+    holder = master_of(world)
+    chaos.set_shards(4)
+    await until(world, lambda: any(row.drain_to for row in world.state.slots), 0.0003)
+    if freeze:
+        chaos.frozen_for(holder, 5.0)
+    _withhold(world, Role.COREAPP)
+    for process in world.running(Role.COREAPP):
+        if world.state.nodes[process.incarnation].generation:
+            world.kill(process)
+    await asyncio.sleep(6.0)
+    _release(world)
+
+
+@scenario(replace(QUIET, coreapps=4, rate_per_s=60.0))
+async def old_maps(world: World, chaos: Chaos) -> None:
+    """Half of what routers read of the map is old, while slots move."""
+    await settled(world)
+    world.store.old_snapshots = 0.5
+    for shards in (4, 1, 2):
+        chaos.set_shards(shards)
+        await until(world, lambda n=shards: world.state.cluster.shards == n)  # type: ignore[misc]
+
+
+@scenario(replace(QUIET, coreapps=4, rate_per_s=60.0))
+async def crossing_answers(world: World, chaos: Chaos) -> None:
+    """Answers of an old owner and of the new one arrive for the same batches, late and mixed."""
+    await settled(world)
+    for shards in (4, 2):
+        for process in world.running(Role.COREAPP):
+            for web in world.running(Role.WEB):
+                world.network.late_s[process.name, web.name] = 0.03
+        chaos.set_shards(shards)
         await until(world, lambda: any(row.drain_to for row in world.state.slots))
-        holder.burn(callbacks, lambda p=holder: chaos.frozen_for(p, 4.0))  # type: ignore[misc]
-        await asyncio.sleep(5.0)
+        await _talk(world, 60)
+        await until(world, lambda n=shards: world.state.cluster.shards == n)  # type: ignore[misc]
+
+
+@scenario(replace(QUIET, coreapps=2))
+async def refused_and_next(world: World, chaos: Chaos) -> None:
+    """Commits fail now and then while the next batches of the same senders are on their way."""
+    await settled(world)
+    for _ in range(4):
+        world.store.lost_calls = 0.3
+        await _talk(world, 60)
+        world.store.answer_all()
+        await asyncio.sleep(0.5)
+
+
+async def _talk(world: World, rounds: int) -> None:
+    """Submit to eight recipients all the time, so close that several batches are in flight."""
+    for _ in range(rounds):
+        for number in range(8):
+            submit(world, f"1631777{number:04}", 1)
+        await asyncio.sleep(0.0007)
 
 
 @scenario(QUIET)
@@ -211,14 +298,14 @@ async def skewed_walls(world: World, chaos: Chaos) -> None:
     for process in list(world.processes.values()):
         process.wall_ahead_s = process.rng.choice([-3600.0, 0.0, 3600.0])
     await asyncio.sleep(2.0)
+    _expect_nobody_died(world)
 
 
 @scenario(replace(QUIET, rate_per_s=60.0))
 async def masters_away(world: World, chaos: Chaos) -> None:
     """All Masters are down for a minute: traffic goes on as if nothing were."""
     await settled(world)
-    for supervisor in world.supervisors:
-        supervisor.withheld.add(Role.MASTER)
+    _withhold(world, Role.MASTER)
     for process in world.running(Role.MASTER):
         world.kill(process)
     await asyncio.sleep(1.0)

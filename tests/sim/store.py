@@ -56,6 +56,8 @@ class StoreServer:
         #: A store that is down says so at once, or says nothing.
         self.silent = False
         self.full = False
+        #: Shares of calls that are not carried out, or carried out and not answered.
+        self.lost_calls = 0.0
         self.lost_answers = 0.0
         self.old_snapshots = 0.0
         #: How long a client waits for an answer.
@@ -64,7 +66,11 @@ class StoreServer:
         self.hung: set[tuple[str, str]] = set()
         #: Extra seconds: (process name, call) → seconds.
         self.delays: dict[tuple[str, str], float] = {}
-        self._seen: deque[tuple[int, Snapshot]] = deque(maxlen=_SNAPSHOTS_KEPT)
+        self._snapshots: deque[Snapshot] = deque(maxlen=_SNAPSHOTS_KEPT)
+
+    def answer_all(self) -> None:
+        """Lose no calls and no answers any more."""
+        self.lost_calls = self.lost_answers = 0.0
 
     def is_reachable(self, process: SimProcess) -> bool:
         network = self.network
@@ -92,6 +98,9 @@ class StoreServer:
         if self.full and call.name in _WRITES:
             call.answer_with(StoreUnavailable("the disk is full"))
             return
+        if self.lost_calls and self._rng.random() < self.lost_calls:
+            call.answer_with(StoreUnavailable("the connection broke before the call came"))
+            return
         try:
             result = run_at_once(call.method(*call.args, **call.kwargs))
         except MulticonnectError as error:
@@ -103,16 +112,15 @@ class StoreServer:
         else:
             call.answer(result)
 
-    def snapshot_for(self, process: SimProcess) -> tuple[int, Snapshot]:
-        """Return the newest snapshot, or (a fault of router's readers) one from a while ago."""
-        changes = self.state.changes
-        if not self._seen or self._seen[-1][0] != changes:
-            snapshot = run_at_once(MemoryControl(self.state).snapshot())
-            self._seen.append((changes, snapshot))
+    async def snapshot_for(self, process: SimProcess) -> Snapshot:
+        """Return the newest snapshot, or (a fault of routers' reads) one from a while ago."""
+        kept = self._snapshots
+        if not kept or kept[-1].revision != self.state.changes:
+            kept.append(run_at_once(MemoryControl(self.state).snapshot()))
         is_router = process.name.startswith("web")
         if is_router and self.old_snapshots and self._rng.random() < self.old_snapshots:
-            return self._rng.choice(self._seen)
-        return self._seen[-1]
+            return self._rng.choice(kept)
+        return kept[-1]
 
 
 class Call:
@@ -219,11 +227,9 @@ class RemoteControl(Remote):
     async def snapshot(self) -> Snapshot:
         """Read everything; what changes after this wakes `changed`."""
         client = self._client
-
-        async def read() -> tuple[int, Snapshot]:
-            return client.server.snapshot_for(client.process)
-
-        self._shown, snapshot = await client.call("snapshot", read, (), {})
+        read = client.server.snapshot_for
+        snapshot: Snapshot = await client.call("snapshot", read, (client.process,), {})
+        self._shown = snapshot.revision
         return snapshot
 
     async def beat(self, beat: Beat) -> bool:
@@ -238,11 +244,11 @@ class RemoteControl(Remote):
     async def changed(self, timeout_s: float, since: Snapshot | None = None) -> bool:
         """Wait for a change; a wake-up that is lost is made good by the timeout."""
         server, process, loop = self._client.server, self._client.process, self._client.process.loop
-        state = server.state
+        state, shown = server.state, since.revision if since is not None else self._shown
         if not server.is_reachable(process):
             await asyncio.sleep(min(timeout_s, server.patience_s))
             raise StoreUnavailable("the store cannot be reached")
-        if state.changes == self._shown:
+        if state.changes == shown:
             waiter = loop.create_future()
             state.waiters.append(waiter)
             timer = loop.call_later(timeout_s, _wake, waiter)
@@ -255,7 +261,7 @@ class RemoteControl(Remote):
             await asyncio.sleep(server.way_s(process, "changed") + process.rng.uniform(0.0, 0.002))
         if not server.is_reachable(process):
             raise StoreUnavailable("the connection broke")
-        return state.changes != self._shown
+        return state.changes != shown
 
 
 def _wake(waiter: asyncio.Future[None]) -> None:

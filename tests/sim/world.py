@@ -186,11 +186,13 @@ class World:
         self.network.heal_all()
         store = self.store
         store.down = store.full = store.silent = False
-        store.lost_answers = store.old_snapshots = 0.0
+        store.answer_all()
+        store.old_snapshots = 0.0
         store.hung.clear()
         store.delays.clear()
         gentle = Manners(lost_requests=0, lost_replies=0, late_requests=0, busy=0)
         gentle.latency_s = self.options.upstream_latency_s
+        gentle.timeout_s = self.upstream.manners.timeout_s
         self.upstream.manners = gentle
         for process in list(self.processes.values()):
             process.fuse = 0

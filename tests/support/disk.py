@@ -65,12 +65,12 @@ FALLIBLE = ("xOpen", "xRead", "xWrite", "xTruncate", "xSync", "xFileSize", "xDel
 class Disk(apsw.VFS):
     """The machine's own VFS, watched."""
 
-    def __init__(self, watched: str) -> None:
+    def __init__(self, watched: str = "nothing yet") -> None:
         self.base = apsw.vfs_names()[0]
         self.ops: list[Op] = []
         self.calls = 0
         self.failed_call = ""
-        self._watched = watched
+        self.watched = watched
         self._fail_at: int | None = None
         self._error: type[apsw.Error] = apsw.IOError
         self._only = FALLIBLE
@@ -86,11 +86,11 @@ class Disk(apsw.VFS):
 
     def disarm(self) -> None:
         """Let everything succeed."""
-        self._fail_at = None
+        self._fail_at, self.failed_call = None, ""
 
     def call(self, name: str, path: str) -> None:
         """Count a call; raise if it is the one that fails."""
-        if self._watched not in path or name not in self._only:
+        if self.watched not in path or name not in self._only:
             return
         number, self.calls = self.calls, self.calls + 1
         if number == self._fail_at:
@@ -101,7 +101,7 @@ class Disk(apsw.VFS):
 
     def note(self, op: Write | Truncate | Sync | Delete) -> None:
         """Write an operation down."""
-        if self._watched in op.path:
+        if self.watched in op.path:
             self.ops.append(op)
 
     # --- the VFS -----------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -36,6 +37,8 @@ class FaultyCluster(LiveCluster):
         self.tickets = Tickets(folder / "tickets")
         self.arrivals = folder / "arrivals.tsv"
         self.environment = {**os.environ, VARIABLE: str(folder / "tickets")}
+        #: Names of the loads so far, for whoever wants recipients of their own.
+        self.loads: list[str] = []
         if upstream == "null":
             self.tickets.stand("arrivals", str(self.arrivals))
 
@@ -73,6 +76,19 @@ class FaultyCluster(LiveCluster):
         node = snapshot.node(snapshot.slots[slot].owner)
         assert node is not None
         return node
+
+    def signal_pid(self, pid: int, number: signal.Signals) -> None:
+        """Send a signal to a process of this cluster."""
+        os.kill(pid, number)
+
+    def restart(self) -> None:
+        """Ask for a new generation with the same count: every slot moves once."""
+
+        async def ask(control: Any) -> bool:
+            cluster = (await control.snapshot()).cluster
+            return await control.set_target(cluster.shards, cluster.generation) is not None
+
+        assert asyncio.run(self._ask(ask))
 
     def until_whole(self, shards: int, ready: int, timeout_s: float = 60.0) -> Snapshot:
         """Wait until so many shards are served by an owner each and so many CoreApps are ready."""
@@ -130,6 +146,11 @@ class RouterLoad:
         if kind is None:
             assert not self._thread.is_alive(), "the load did not end"
             self._raise()
+
+    def send(self, recipient: str) -> None:
+        """Send one more message to a recipient now."""
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(self.talk.send, recipient)
 
     def wait_for(self, more: int, timeout_s: float = 30.0) -> None:
         """Wait until this many more messages are acknowledged."""

@@ -17,11 +17,15 @@ Signs, which hold until they fall:
     cut-store             every call of the store is "don't know"
     wall                  seconds by which the wall clock is wrong
     poison                a message with this text kills who sends it
+    hold                  messages to this recipient are not sent before it falls
     arrivals              messages go into this file instead of to the upstream
+
+`die-when-drained` leaves a sign "drained" with the slot behind.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -78,6 +82,8 @@ class FaultyUpstream:
             stop()
         if self._tickets.take("block-loop"):
             time.sleep(3)  # noqa: ASYNC251 -- the point of it
+        while self._tickets.standing("hold") in {message.recipient for message in messages}:
+            await asyncio.sleep(0.01)
         return list(await self._inner.send(messages))
 
 
@@ -107,8 +113,9 @@ class Faults:
         if self._tickets.take("stop-before-assign"):
             stop()
 
-    async def _after_drained(self, said: bool, *_: object) -> None:
+    async def _after_drained(self, said: bool, slot: int, *_: object) -> None:
         if said and self._tickets.take("die-when-drained"):
+            self._tickets.stand("drained", str(slot))
             die()
 
     async def _before_commit(self, write: LogWrite) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
@@ -20,8 +21,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any, NoReturn
 
+import asyncpg
 import pytest
 
+from multiconnect.store.migrate import migrations
+from multiconnect.store.open import open_store
 from tools import services
 
 START_MAX_S = 30.0
@@ -41,6 +45,19 @@ host  all {secret} 127.0.0.1/32 scram-sha-256
 host  all all      127.0.0.1/32 trust
 local all all      trust
 """
+
+_EMPTY = """DO $$
+DECLARE
+    name text;
+BEGIN
+    FOR name IN SELECT tablename FROM pg_tables
+        WHERE schemaname = current_schema() AND tablename <> 'schema_version'
+    LOOP
+        EXECUTE format('DELETE FROM %I', name);
+    END LOOP;
+END $$"""
+#: What a migration puts into its tables, at the left margin (not what its functions do).
+_FIRST_ROWS = re.compile(r"^INSERT INTO .*?;$", re.MULTILINE | re.DOTALL)
 
 
 class PostgresServer:
@@ -78,8 +95,8 @@ class PostgresServer:
             )  # fmt: skip
         deadline = time.monotonic() + START_MAX_S
         while self._probe():
-            running = self._process.poll() is None
-            assert running and time.monotonic() < deadline, self.log()[-3000:]
+            assert self._process.poll() is None, self.log()[-3000:]
+            assert time.monotonic() < deadline, self.log()[-3000:]
             time.sleep(0.02)
 
     def stop(self, mode: str = "immediate") -> None:
@@ -123,6 +140,24 @@ class PostgresServer:
         place = f"127.0.0.1:{port or self.port}/postgres?sslmode=disable"
         return f"postgresql://{login}@{place}&schema={schema or self.new_schema()}"
 
+    async def emptied_url(self) -> str:
+        """Return the URL of an empty store; the same one each time, because making one is slow."""
+        url = self.url("recycled")
+        store = await open_store(url)
+        await store.aclose()
+        connection = await asyncpg.connect(
+            url.partition("&schema")[0],
+            server_settings={"search_path": "recycled", "lock_timeout": "5000"},
+        )
+        try:
+            await connection.execute(_EMPTY)
+            for migration in migrations("postgres", "store"):
+                for insert in _FIRST_ROWS.findall(migration.sql):
+                    await connection.execute(insert)
+        finally:
+            await connection.close()
+        return url
+
     def sql(self, statement: str, schema: str = "public") -> str:
         """Run SQL as the superuser; return what psql prints, unaligned."""
         return self._run(
@@ -145,7 +180,7 @@ class PostgresServer:
             cwd=self.folder, **self._as_account(),
         )  # fmt: skip
         assert done.returncode == 0, f"{program}: {done.stderr}"
-        return done.stdout.strip()
+        return str(done.stdout).strip()
 
     def _as_account(self) -> dict[str, Any]:
         if self._account is None:

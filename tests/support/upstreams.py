@@ -66,18 +66,28 @@ class FileUpstream:
 
     async def send(self, messages: Sequence[Message]) -> Sequence[Outcome]:
         """Append the messages."""
-        lines = [f"{m.id}\t{m.recipient}\t{int(m.possible_duplicate)}\n" for m in messages]
+        pid = os.getpid()
+        lines = [f"{m.id}\t{m.recipient}\t{int(m.possible_duplicate)}\t{pid}\n" for m in messages]
         os.write(self._file, "".join(lines).encode())
         return [Outcome.sent()] * len(messages)
 
 
 def arrivals_in(path: Path) -> list[Arrival]:
-    """Return what was appended so far; the last line counts once it is whole."""
+    """Return what was appended so far, in order."""
+    return [Arrival(row[0], row[1], row[2] == "1") for row in _rows(path)]
+
+
+def senders_in(path: Path) -> list[int]:
+    """Return the pid of who appended each line."""
+    return [int(row[3]) for row in _rows(path)]
+
+
+def _rows(path: Path) -> list[list[str]]:
+    """Return the lines; the last one counts once it is whole."""
     if not path.exists():
         return []
     whole, _, _ = path.read_text().rpartition("\n")
-    rows = (line.split("\t") for line in whole.splitlines())
-    return [Arrival(message_id, recipient, marked == "1") for message_id, recipient, marked in rows]
+    return [line.split("\t") for line in whole.splitlines()]
 
 
 def text_of(message: Message) -> str:

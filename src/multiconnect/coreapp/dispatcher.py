@@ -72,6 +72,7 @@ class Dispatcher:
         self._timer_no = 0
         self._timer: asyncio.TimerHandle | None = None
         self._pump_timer: asyncio.TimerHandle | None = None
+        self._pump_due = False
         self._loading: set[tuple[Stream, int]] = set()
         self._background = Background(failed)
         self.counts = dict.fromkeys(("sent", "failed", "retried", "in_doubt", "unknown"), 0)
@@ -172,19 +173,28 @@ class Dispatcher:
 
     # --- sending -----------------------------------------------------------------------------
     def pump(self) -> None:
-        """Hand over whatever may be sent now."""
+        """Have handed over what may be sent, once per turn of the loop however often asked."""
+        if not self._pump_due:
+            self._pump_due = True
+            asyncio.get_running_loop().call_soon(self._pump)
+
+    def _pump(self) -> None:
+        self._pump_due = False
         now_s = self._clock.monotonic()
         if not self._lease.valid_at(now_s):
             return
         for stream, upstream in self._upstreams.items():
-            for work in self._in_turn(stream):
-                room = upstream.in_flight_max - self._in_flight[stream]
-                if stream is Stream.OUTBOUND:
-                    room = min(room, self._pacing.room(now_s))
-                if room <= 0:
-                    break
-                self._send_from(work, stream, upstream, room)
-        wait_s = self._pacing.wait_s(now_s)
+            room = upstream.in_flight_max - self._in_flight[stream]
+            if stream is Stream.OUTBOUND:
+                room = min(room, self._pacing.room(now_s))
+            ready = self._take(stream, room)
+            for at in range(0, len(ready), upstream.batch_max):
+                chunk = ready[at : at + upstream.batch_max]
+                self._in_flight[stream] += len(chunk)
+                self._background.start(self._deliver(stream, upstream, chunk))
+        self._pump_later(self._pacing.wait_s(now_s))
+
+    def _pump_later(self, wait_s: float) -> None:
         # Infinite while no slot is owned: then there is nothing to wake up for.
         if 0 < wait_s < math.inf and self._pump_timer is None:
             self._pump_timer = asyncio.get_running_loop().call_later(wait_s, self._pump_again)
@@ -193,20 +203,24 @@ class Dispatcher:
         self._pump_timer = None
         self.pump()
 
+    def _take(self, stream: Stream, room: int) -> list[tuple[SlotWork, Entry]]:
+        """Take up to `room` messages that may go now, from all slots in turn."""
+        ready: list[tuple[SlotWork, Entry]] = []
+        for work in self._in_turn(stream):
+            if len(ready) >= room:
+                break
+            queue = work.queues[stream]
+            for entry in queue.take(room - len(ready)):
+                if self._may_go(work, stream, entry):
+                    ready.append((work, entry))
+            self._load_if_wanted(work, queue)
+        return ready
+
     def _in_turn(self, stream: Stream) -> Sequence[SlotWork]:
         """The slots with something to send, another one first each time: none is always first."""
         works = [w for w in self.works.values() if not w.queues[stream].is_idle]
         turn = self._rng.randrange(len(works)) if works else 0
         return works[turn:] + works[:turn]
-
-    def _send_from(self, work: SlotWork, stream: Stream, upstream: Upstream, room: int) -> None:
-        queue = work.queues[stream]
-        entries = [e for e in queue.take(room) if self._may_go(work, stream, e)]
-        for at in range(0, len(entries), upstream.batch_max):
-            chunk = entries[at : at + upstream.batch_max]
-            self._in_flight[stream] += len(chunk)
-            self._background.start(self._deliver(work, stream, upstream, chunk))
-        self._load_if_wanted(work, queue)
 
     def _may_go(self, work: SlotWork, stream: Stream, entry: Entry) -> bool:
         """Check expiry and pacing; a message that may not go now is settled or held."""
@@ -241,17 +255,17 @@ class Dispatcher:
             work.gave_up(stream, entry, State.EXPIRED, Outcome("expired", reason="expired"), now_ms)
 
     async def _deliver(
-        self, work: SlotWork, stream: Stream, upstream: Upstream, entries: list[Entry]
+        self, stream: Stream, upstream: Upstream, chunk: list[tuple[SlotWork, Entry]]
     ) -> None:
         try:
-            messages = [self._message(work, stream, entry) for entry in entries]
+            messages = [self._message(work, stream, entry) for work, entry in chunk]
             outcomes = await _outcomes(upstream, messages)
         finally:
-            self._in_flight[stream] -= len(entries)
-        if self._is_current(work):
-            for entry, outcome in zip(entries, outcomes, strict=True):
+            self._in_flight[stream] -= len(chunk)
+        for (work, entry), outcome in zip(chunk, outcomes, strict=True):
+            if self._is_current(work):
                 self._apply(work, stream, entry, outcome)
-            self._kick()
+        self._kick()
         self.pump()
 
     def _message(self, work: SlotWork, stream: Stream, entry: Entry) -> Message:

@@ -14,6 +14,9 @@ from multiconnect.limits import UPSTREAM_ID_CHARS_MAX
 from multiconnect.model.message import Outcome
 from multiconnect.upstream.reason import safe_reason
 
+_SENT = Outcome.sent()
+#: Stores keep 64 bits.
+_CODE_END = 1 << 63
 _STATUSES = frozenset({"sent", "failed", "retry"})
 
 
@@ -22,15 +25,19 @@ def sound(said: object) -> Outcome:
     if not isinstance(said, Outcome) or said.status not in _STATUSES:
         return Outcome.retry("the upstream's answer was not understood", ambiguous=True)
     if said.status == "sent" and said.upstream_id is None:
-        return said
+        return _SENT
     return replace(
         said,
         upstream_id=_upstream_id(said.upstream_id),
-        code=said.code if isinstance(said.code, int) else None,
+        code=_code(said.code),
         reason=safe_reason(_text(said.reason)),
         after_s=_seconds(said.after_s),
         ambiguous=bool(said.ambiguous),
     )
+
+
+def _code(value: object) -> int | None:
+    return value if isinstance(value, int) and abs(value) < _CODE_END else None
 
 
 def _upstream_id(value: object) -> str | None:

@@ -184,7 +184,7 @@ class SlotWork:
     # --- writing -----------------------------------------------------------------------------
     def collect(self, at_ms: int) -> WorkWrite:
         """Return what must be written now; considered written until `restore`."""
-        queues = {stream: queue.collect(at_ms) for stream, queue in self.queues.items()}
+        queues = {s: queue.collect(at_ms) for s, queue in self.queues.items() if queue.dirty}
         for stream, write in queues.items():
             for row in write.progress:
                 if row.settled:
@@ -197,12 +197,14 @@ class SlotWork:
         """What was collected is durable; return what may now be told."""
         for stream, queue_write in write.queues.items():
             self.queues[stream].confirm(queue_write)
-            self.books[stream].confirm()
+        for book in self.books.values():
+            book.confirm()
         return write.rows.events
 
     def restore(self, write: WorkWrite) -> None:
         """Nobody knows whether it was written: it will be collected again."""
         for stream, queue_write in write.queues.items():
             self.queues[stream].restore(queue_write)
-            self.books[stream].restore()
+        for book in self.books.values():
+            book.restore()
         self._rows = write.rows.before(self._rows)

@@ -28,7 +28,7 @@ def open_upstream(
     phone_number_id: str = "",
     version: str = CLOUD_API_VERSION,
     error_actions: Mapping[int, str] | None = None,
-    batch_max: int = UPSTREAM_BATCH_MAX,
+    batch_max: int | None = None,
     in_flight_max: int = UPSTREAM_IN_FLIGHT_MAX,
 ) -> Upstream:
     """Return the connector that `spec` names, not started yet; raise InvalidSettings.
@@ -36,9 +36,10 @@ def open_upstream(
     "simulator" is no address: whoever starts the simulator passes its URL. Token and number may be
     left out for an upstream on this machine.
     """
+    many = batch_max or UPSTREAM_BATCH_MAX
     if isinstance(spec, str):
         if spec == "null":
-            return NullUpstream(batch_max=batch_max, in_flight_max=in_flight_max)
+            return NullUpstream(batch_max=many, in_flight_max=in_flight_max)
         if spec.startswith(("http://", "https://")):
             here = _is_loopback(spec)
             return _cloud_api(
@@ -47,14 +48,15 @@ def open_upstream(
                 phone_number_id=phone_number_id or (LOOPBACK_PHONE_NUMBER_ID if here else ""),
                 token=token or (LOOPBACK_TOKEN if here else ""),
                 error_actions=error_actions,
-                batch_max=batch_max,
+                # One request a message: answers that come early must not wait for a slow one.
+                batch_max=batch_max or 1,
                 in_flight_max=in_flight_max,
             )
         raise InvalidSettings(_not_an_address(spec))
     if all(hasattr(spec, name) for name in ("send", "start", "aclose", "batch_max")):
         return cast(Upstream, spec)
     if callable(spec):
-        return CallableUpstream(spec, batch_max=batch_max, in_flight_max=in_flight_max)
+        return CallableUpstream(spec, batch_max=many, in_flight_max=in_flight_max)
     raise InvalidSettings(f"upstream is {type(spec).__name__}; expected {_KINDS}")
 
 

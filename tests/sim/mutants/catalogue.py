@@ -146,7 +146,7 @@ def no_producer_dedupe() -> None:
     OwnedSlot.admit = admit  # type: ignore[method-assign]
 
 
-@mutant("a batch is stored although the one before it is missing")
+@mutant("a batch is stored although the one before it is missing", "refused_and_next")
 def no_contiguity() -> None:
     plain = OwnedSlot.admit
 
@@ -258,7 +258,7 @@ def resend_out_of_order() -> None:
     SlotLane.unsent = unsent  # type: ignore[method-assign]
 
 
-@mutant("an older map replaces a newer one")
+@mutant("an older map replaces a newer one", "old_maps")
 def map_epoch_falls() -> None:
     plain = LaneSet.apply_map
 
@@ -270,7 +270,7 @@ def map_epoch_falls() -> None:
     LaneSet.apply_map = apply_map  # type: ignore[method-assign]
 
 
-@mutant("an answer that is not for the oldest batch is taken for it")
+@mutant("an answer that is not for the oldest batch is taken for it", "crossing_answers")
 def any_answer_counts() -> None:
     def is_oldest(self: SlotLane, producer: int, producer_seq: int) -> bool:
         return bool(self.unanswered)
@@ -387,16 +387,6 @@ def _without_term(name: str, at: int, any_term: Any) -> None:
     setattr(MemoryControl, name, changed)
 
 
-@mutant("a Master goes on although its own lease has run out", "frozen_master")
-def no_master_deadline() -> None:
-    plain = election._why_unfit
-
-    def why_unfit(view: Any, me: Any) -> str:
-        return plain(replace(view, my_deadline_s=float("inf")), me)
-
-    election._why_unfit = why_unfit
-
-
 @mutant("a resize puts the new count in force at once")
 def count_before_moves() -> None:
     def shards_completed(goal: Any, snapshot: Any, moves: Any) -> int | None:
@@ -406,7 +396,7 @@ def count_before_moves() -> None:
         module.shards_completed = shards_completed  # type: ignore[attr-defined]
 
 
-@mutant("a cancelled drain leaves the owner drained")
+@mutant("a cancelled drain leaves the owner drained", "cancelled_drain")
 def no_resume() -> None:
     def resume(self: SlotQueue) -> None:
         """Stay as it is."""

@@ -7,7 +7,6 @@ it. The checks are those of design §6 that one slot can break alone: 3, 5, 6, 1
 import random
 from dataclasses import dataclass, field
 
-from multiconnect.coreapp import claims
 from multiconnect.coreapp.queue_entry import Entry
 from multiconnect.coreapp.slot_work import SlotWork, WorkWrite
 from multiconnect.model.log import Mark, SlotTail, StoredBatch, StreamTail
@@ -37,8 +36,9 @@ class Upstream:
 
 
 class QueueWorld:
-    def __init__(self, rng: random.Random, *, resend: bool = True) -> None:
+    def __init__(self, rng: random.Random, *, resend: bool, claims_max: int) -> None:
         self.rng = rng
+        self.claims_max = claims_max
         self.resend = resend
         self.store = Stored()
         self.upstream = Upstream()
@@ -234,7 +234,7 @@ class QueueWorld:
             self.store.write(self.commit.appends, self.commit.write, self.commit.ahead)
         self.upstream.may_have |= {entry.sequence for entry in self.in_flight}
         ours = {n for n in self.store.doubtful() if n not in self.in_doubt}
-        assert len(ours) <= claims.WATERMARK_STEP * (2 if self.is_unsure else 1)
+        assert len(ours) <= self.claims_max * (2 if self.is_unsure else 1)
         self.new_life()
 
     def heal(self) -> None:
@@ -284,7 +284,7 @@ class QueueWorld:
         assert lines.count == sum(1 for _ in lines)
         firsts = {entry.recipient: lines.first(entry.recipient) for entry in lines}
         assert lines.parked == sum(firsts[entry.recipient].blocked for entry in lines)
-        assert queue._claims.count <= claims.WATERMARK_STEP
+        assert queue._claims.count <= self.claims_max
 
     def check_history(self) -> None:
         store, upstream = self.store, self.upstream

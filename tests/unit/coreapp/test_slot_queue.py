@@ -54,6 +54,10 @@ def sequences(entries):
     return [entry.sequence for entry in entries]
 
 
+def wants_more(queue):
+    return queue.queue.wants_more
+
+
 @pytest.fixture
 def queue():
     return Queue()
@@ -205,10 +209,10 @@ def test_claims_that_are_not_loaded_are_loaded_whatever_the_room(monkeypatch):
     loaded = queue.load(0, "ab", bytes([State.HELD, State.HELD]))
     for entry in loaded.held:
         queue.queue.release(entry)
-    assert not queue.queue.wants_more
+    assert not wants_more(queue)
     end = 2 + WATERMARK_STEP
     queue.queue.extended(StreamTail(next_seq=end, watermark=end - 1))
-    assert queue.queue.wants_more
+    assert wants_more(queue)
     queue.load(2, [f"r{n}" for n in range(WATERMARK_STEP)], bytes(WATERMARK_STEP))
     taken = queue.take()
     assert len(taken) == WATERMARK_STEP

@@ -19,6 +19,7 @@ def work_with(*recipients, retries=()):
     rows = [(n, 0, recipient, b"x", b"") for n, recipient in enumerate(recipients)]
     count = len(recipients)
     queue.offer(StoredBatch(OUT, 4, 0, count, 0, b"", bytes(count)), rows)
+    assert mark is not None
     queue.claimed_ahead(mark)
     return work, queue.take(100)
 
@@ -89,11 +90,13 @@ def test_of_a_retry_and_an_end_in_one_commit_only_the_end_is_left():
     lost = work.collect(NOW_MS)
     work.restore(lost)
     work.queues[OUT].release(entry)
-    commit_of_claim = work.collect(NOW_MS)
-    work.confirm(commit_of_claim)
+    claim = work.collect(NOW_MS)
+    work.confirm(claim)
     work.queues[OUT].take(1)
+    work.retry(OUT, entry, Outcome.retry("busy"), due_at_ms=6000)
+    lost = work.collect(NOW_MS)
     work.gave_up(OUT, entry, State.FAILED, Outcome.failed("no"), NOW_MS)
-    work.restore(commit_of_claim)
+    work.restore(lost)
     write = work.collect(NOW_MS)
     assert not write.rows.retries
     assert write.rows.retries_done == {(OUT, 0)}
@@ -105,6 +108,7 @@ def test_inbound_messages_make_no_status_events():
     mark = queue.claim_ahead(1)
     queue.appended(0, 1)
     queue.offer(StoredBatch(IN, 4, 0, 1, 0, b"", bytes(1)), [(0, 3, "a", b"x", b"")])
+    assert mark is not None
     queue.claimed_ahead(mark)
     (entry,) = queue.take(1)
     work.sent(IN, entry, Outcome.sent("wamid"), NOW_MS)

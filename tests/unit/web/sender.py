@@ -38,6 +38,8 @@ class MemorySender:
         self.error: Exception | None = None
         self.gate = asyncio.Event()
         self.gate.set()
+        #: Recipients whose messages wait for their own event.
+        self.held: dict[str, asyncio.Event] = {}
         self.calls = 0
         self.timeouts: list[float | None] = []
         self._next: dict[tuple[Stream, int], int] = {}
@@ -56,6 +58,8 @@ class MemorySender:
     ) -> Receipt:
         name = canonical(recipient)
         await self._enter(timeout_s)
+        if name in self.held:
+            await self.held[name].wait()
         return self._store(
             Stream.OUTBOUND,
             slot_of(name),

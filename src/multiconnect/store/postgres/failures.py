@@ -67,7 +67,7 @@ def refused_at_start(error: Exception, where: str) -> MulticonnectError:
         return InvalidSettings(f"{where} refuses the login: {error}")
     if state == "3D000":
         return InvalidSettings(f"{where}: {error}; make it with createdb")
-    if isinstance(error, ssl.SSLError):
+    if isinstance(error, ssl.SSLError) or "SSL" in str(error):
         return InvalidSettings(f"{where}: TLS failed ({error}); see sslmode and sslrootcert")
     if isinstance(error, asyncpg.ClientConfigurationError):
         return InvalidSettings(f"{where}: {error}")

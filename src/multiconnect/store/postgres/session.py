@@ -162,6 +162,9 @@ class Session:
         try:
             return await call(connection)
         except DRIVER_ERRORS as error:
+            if not isinstance(error, asyncpg.PostgresError):
+                # Not the server's word on the statement: who knows what state this leaves.
+                connection.terminate()
             if loop.time() >= alarm.when():
                 raise StoreUnavailable(
                     f"{self.where}: no answer within {self._answer_max_s:g} s"

@@ -10,10 +10,7 @@ other one ends that client's session.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
-from collections.abc import AsyncIterator, Callable
-from datetime import timedelta
+from collections.abc import Callable
 from typing import Any, Final
 
 import asyncpg
@@ -21,27 +18,22 @@ import asyncpg
 from multiconnect.errors import Refused, StoreUnavailable
 from multiconnect.limits import (
     STORE_ANSWER_MAX_S,
-    STORE_FROZEN_S,
     STORE_LOCK_TRIES_MAX,
     STORE_LOCK_WAIT_S,
     STORE_TIMEOUT_S,
 )
 from multiconnect.store.postgres.dsn import Dsn
 from multiconnect.store.postgres.failures import LockedOut
+from multiconnect.store.postgres.frozen import FrozenWatch
 from multiconnect.store.postgres.schema import prepare
 from multiconnect.store.postgres.session import Connection, Session
 
-_log = logging.getLogger("multiconnect.store")
-
-#: How often whoever is in the way is looked for while a step waits.
-_LOOK_S: Final = 0.02
 _SELECT_STANDBY: Final = (
     "SELECT pg_is_in_recovery()"
     # What is acknowledged must be on the disk, even if the server's default is sloppier.
     " FROM set_config('synchronous_commit', CASE current_setting('synchronous_commit')"
     " WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false)"
 )
-_FROZEN: Final = timedelta(seconds=STORE_FROZEN_S)
 
 
 class Sessions:
@@ -52,6 +44,7 @@ class Sessions:
         self._heard = heard
         self._cluster: int | None = None
         self._has_log = False
+        self._watches: set[asyncio.Task[None]] = set()
         self.control = Session(
             dsn, answer_max_s=STORE_ANSWER_MAX_S, lock_wait_s=STORE_LOCK_WAIT_S,
             greet=self._greet_and_listen, on_lost=lost,
@@ -87,6 +80,8 @@ class Sessions:
 
     async def aclose(self) -> None:
         """Close both; idempotent."""
+        if self._watches:
+            await asyncio.wait(self._watches)
         await self.log.aclose()
         await self.control.aclose()
 
@@ -120,42 +115,25 @@ class Sessions:
         self, session: Session, other: Session, sql: str, arguments: tuple[object, ...]
     ) -> Any:
         """Run one statement; from the second try on frozen clients in its way are ended."""
-        blockers: set[str] = set()
-        for tries in range(STORE_LOCK_TRIES_MAX):
-            try:
-                if tries == 0:
+        watch = FrozenWatch(session, other)
+        try:
+            for tries in range(STORE_LOCK_TRIES_MAX):
+                try:
                     return await session.fetchval(sql, *arguments)
-                async with self._clearing(session, other, blockers):
-                    return await session.fetchval(sql, *arguments)
-            except LockedOut:
-                continue
-            finally:
-                if tries and other is self.log and not self._has_log:
-                    await other.rest()
-        who = ", ".join(sorted(blockers)) or "unknown"
+                except LockedOut:
+                    if tries == 0:
+                        self._start(watch, other)
+        finally:
+            watch.stop()
+        who = "; ".join(sorted(watch.met)) or "which is at work"
         raise StoreUnavailable(f"{self._dsn.shown}: a row stays locked by another session ({who})")
 
-    @contextlib.asynccontextmanager
-    async def _clearing(
-        self, session: Session, other: Session, blockers: set[str]
-    ) -> AsyncIterator[None]:
-        clearing = asyncio.get_running_loop().create_task(self._clear(session, other, blockers))
-        try:
-            yield
-        finally:
-            clearing.cancel()
-            with contextlib.suppress(asyncio.CancelledError, StoreUnavailable):
-                await clearing
+    def _start(self, watch: FrozenWatch, other: Session) -> None:
+        task = asyncio.get_running_loop().create_task(self._watch(watch, other))
+        self._watches.add(task)
+        task.add_done_callback(self._watches.discard)
 
-    async def _clear(self, session: Session, other: Session, blockers: set[str]) -> None:
-        while True:
-            await asyncio.sleep(_LOOK_S)
-            if session.backend_pid is None:
-                continue
-            sql = "SELECT * FROM end_blockers($1, $2)"
-            for pid, application, ended in await other.fetch(sql, session.backend_pid, _FROZEN):
-                blockers.add(f"{application or 'unnamed'}, pid {pid}")
-                _log.warning(
-                    "a frozen session is in the way",
-                    extra={"backend": pid, "application": application, "ended": ended},
-                )
+    async def _watch(self, watch: FrozenWatch, other: Session) -> None:
+        await watch.run()
+        if other is self.log and not self._has_log:
+            await other.rest()

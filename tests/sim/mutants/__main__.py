@@ -1,0 +1,114 @@
+"""`python -m tests.sim.mutants [NAME …]`: break the product on purpose and see who notices.
+
+Each mutant runs in a process of its own through the first seeds and its directed scenario. Exit
+code 1 when one is caught by neither. `--markdown` prints the table of docs/simulation.md.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+
+from tests.sim.mutants.catalogue import CATALOGUE, Mutant
+from tests.sim.run import Verdict, run, run_seed
+from tests.sim.scenarios import SCENARIOS
+
+
+@dataclass(frozen=True)
+class Hunt:
+    """What came of one mutant."""
+
+    name: str
+    seeds: int
+    caught: int
+    #: The first seed that caught it, and by which violation; 0: none.
+    first_seed: int
+    verdict: str
+    scenario: str
+    scenario_verdict: str
+
+    @property
+    def is_caught(self) -> bool:
+        return bool(self.caught or self.scenario_verdict)
+
+
+def hunt(mutant: Mutant, seeds: int) -> Hunt:
+    """Run one mutant, in this process, which is broken afterwards."""
+    mutant.apply()
+    first_seed, caught, verdict = 0, 0, ""
+    for seed in range(1, seeds + 1):
+        found = _worst(run_seed(seed))
+        if found:
+            caught += 1
+            if not first_seed:
+                first_seed, verdict = seed, found
+    directed = ""
+    if mutant.scenario:
+        scenario = SCENARIOS[mutant.scenario]
+        directed = _worst(run(scenario.options, scenario.script))
+    return Hunt(mutant.name, seeds, caught, first_seed, verdict, mutant.scenario, directed)
+
+
+def _worst(verdict: Verdict) -> str:
+    return verdict.violations[0] if verdict.violations else ""
+
+
+def main(arguments: list[str]) -> int:
+    """Hunt the mutants named, or all."""
+    parser = argparse.ArgumentParser(prog="python -m tests.sim.mutants")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(CATALOGUE))
+    parser.add_argument("--seeds", type=int, default=40)
+    parser.add_argument("--markdown", action="store_true")
+    parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
+    wanted = parser.parse_args(arguments)
+    if wanted.here:
+        print(json.dumps(asdict(hunt(CATALOGUE[wanted.names[0]], wanted.seeds))))
+        return 0
+    hunts = []
+    for name in wanted.names or CATALOGUE:
+        one = _in_child(name, wanted.seeds)
+        hunts.append(one)
+        if not wanted.markdown:
+            print(_line(one), flush=True)
+    if wanted.markdown:
+        print("\n".join(_table(hunts)))
+    escaped = [one.name for one in hunts if not one.is_caught]
+    print(f"mutants: {len(hunts)} made, {len(hunts) - len(escaped)} caught", *escaped)
+    return 1 if escaped else 0
+
+
+def _in_child(name: str, seeds: int) -> Hunt:
+    command = [sys.executable, "-m", "tests.sim.mutants", "--here", name, "--seeds", str(seeds)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return Hunt(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def _line(one: Hunt) -> str:
+    parts = [f"{one.name:26} {one.caught:3}/{one.seeds} seeds"]
+    if one.first_seed:
+        parts.append(f"seed {one.first_seed}: {one.verdict}")
+    if one.scenario:
+        parts.append(f"scenario {one.scenario}: {one.scenario_verdict or 'nothing'}")
+    return "; ".join(parts if one.is_caught else [*parts, "ESCAPED"])
+
+
+def _table(hunts: list[Hunt]) -> list[str]:
+    lines = ["| mutant | breaks | seeds that catch it | first verdict | directed scenario |",
+             "|---|---|---|---|---|"]  # fmt: skip
+    for one in hunts:
+        seeds = f"{one.caught} of {one.seeds}"
+        directed = f"`{one.scenario}`: {'caught' if one.scenario_verdict else 'not caught'}"
+        lines.append(
+            f"| {one.name} | {CATALOGUE[one.name].breaks} | {seeds} | "
+            f"{_short(one.verdict or one.scenario_verdict)} | {directed if one.scenario else ''} |"
+        )
+    return lines
+
+
+def _short(verdict: str) -> str:
+    return verdict.replace("|", "/")[:110]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
