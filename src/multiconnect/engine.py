@@ -95,11 +95,13 @@ class Engine:
             me, store.control, log, self._upstream, self._timers, self._clock, self._pacing,
             in_doubt_resend=self._resend,
         )
+        router = Router(store, events=self._events, clock=self._clock, make_link=self._make_link)
+        # Before anything can happen: what an earlier life left in doubt is settled at once.
+        app.listen_locally(router.publish)
         await app.start()
         await store.control.set_node_state(me, NodeState.READY, "")
         await self._take_all_slots(store)
         await self._until_serving(app)
-        router = Router(store, events=self._events, clock=self._clock, make_link=self._make_link)
         await router.start()
         self._router = router
         self._watch = asyncio.get_running_loop().create_task(_tell_end(app, router))
@@ -112,8 +114,9 @@ class Engine:
             self._watch.cancel()
         try:
             if router is not None:
-                await router.aclose()
+                # In this order: the last outcomes still reach those who iterate over events.
                 await _settle(app)
+                await router.aclose()
             if app is not None:
                 await app.stop()
                 await _say_dead(store, self._incarnation)

@@ -168,6 +168,10 @@ DEAD_NODES_KEEP_S: Final = 24 * 3600.0
 GARBAGE_ROWS_MAX: Final = 2048
 #: Bytes of bodies that one call drops at most: commits wait behind it.
 GARBAGE_BYTES_MAX: Final = 8 * 1024 * 1024
+#: Messages whose states one statement drops at most, and statements of one kind per call, where
+#: all owners share their tables: deletions are made in small steps, but many.
+GARBAGE_MESSAGES_MAX: Final = 20_000
+GARBAGE_TURNS_MAX: Final = 32
 #: Ledgers of other owners that one log keeps open for reading.
 LEDGERS_OPEN_MAX: Final = 16
 SET_SHARDS_TIMEOUT_S: Final = 60.0

@@ -4,8 +4,11 @@ import asyncio
 import contextlib
 import importlib
 import logging
+import os
+import shutil
+import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import cast
 
@@ -20,6 +23,7 @@ from multiconnect.store.open import open_store
 from multiconnect.store.port import LogStore, Store
 from multiconnect.store.postgres import history, sessions
 from multiconnect.store.postgres.dsn import parse_dsn
+from multiconnect.store.postgres.failures import DRIVER_ERRORS
 from multiconnect.store.postgres.log import PostgresLog
 from tests.contract.cluster import OUT, Cluster, Stores, append, node
 from tests.support.postgres import PASSWORD, SECRET_USER, PostgresServer
@@ -269,7 +273,7 @@ async def test_whoever_sits_on_a_fence_is_ended(cluster, postgres_server, caplog
     caplog.set_level(logging.WARNING)
     assert await cluster.control.assign(moves, 1, "takeover")
     await until(lambda: was_named(caplog))
-    with pytest.raises((asyncpg.PostgresError, asyncpg.InternalClientError, OSError)):
+    with pytest.raises(DRIVER_ERRORS):
         await (sleep or frozen.execute("COMMIT"))
     assert await (await cluster.log("b")).open_slot(0, 2) is not None
     frozen.terminate()
@@ -302,7 +306,7 @@ async def test_a_death_is_noted_while_a_grant_waits_for_a_frozen_owner(cluster, 
     await asyncio.sleep(0.05)
     assert await other.set_node_state("c", NodeState.DEAD, "exit")
     assert not granting.done()
-    with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError):
+    with contextlib.suppress(*DRIVER_ERRORS):
         await admin.execute("ROLLBACK")
     assert await granting
 
@@ -334,6 +338,53 @@ async def test_a_full_disk_takes_nothing_half_and_recovers(cluster, admin):
     finally:
         await admin.execute("DROP TRIGGER full_disk ON batch; DROP FUNCTION be_full()")
     await cluster.append("a", append(0, 4))
+
+
+async def test_a_tablespace_that_is_really_full(postgres_server, admin, tmp_path):
+    url = postgres_server.url()
+    schema = url.rpartition("=")[2]
+    with small_disk(postgres_server) as folder:
+        cluster = await Cluster.start(Stores("postgres", tmp_path, url))
+        await cluster.own("a", 0)
+        await admin.execute(f"CREATE TABLESPACE small LOCATION '{folder}'")
+        await admin.execute(f"ALTER TABLE {schema}.batch SET TABLESPACE small")
+        log = await cluster.log("a")
+        stored = 0
+
+        async def fill() -> None:
+            nonlocal stored
+            while stored < 400:
+                await log.commit(LogWrite({0: 1}, (append(0, stored, body=bytes(100_000)),)))
+                stored += 4
+
+        with pytest.raises(StoreUnavailable, match="disk is full"):
+            await fill()
+        assert stored > 0
+        assert await next_seq(log, 0) == stored
+        assert await cluster.control.beat(Beat("a", 1))
+        await admin.execute(f"ALTER TABLE {schema}.batch SET TABLESPACE pg_default")
+        await cluster.append("a", append(0, stored))
+        found = await log.read_batches(OUT, 0, 0, 2**40)
+        assert [batch.base_seq for batch in found] == list(range(0, stored + 4, 4))
+        await cluster.stores.aclose()
+        await admin.execute("DROP TABLESPACE small")
+
+
+@contextlib.contextmanager
+def small_disk(server: PostgresServer) -> Iterator[str]:
+    """Yield a folder that holds 2 MB and belongs to the server."""
+    folder = server.folder / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m,mode=0777", "tmpfs", str(folder)]
+    if os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a small disk needs the right to mount")
+    try:
+        # The server wants the folder for itself.
+        shutil.chown(folder, server.data.stat().st_uid, server.data.stat().st_gid)
+        folder.chmod(0o700)
+        yield str(folder)
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 # --- opening -------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from multiconnect.model.cluster import Move
 from multiconnect.model.log import LogWrite, UpstreamId
 from multiconnect.store.port import LogStore
 from multiconnect.store.postgres import statement
+from multiconnect.store.postgres.failures import DRIVER_ERRORS
 from tests.contract.cluster import OUT, Cluster, Stores, append
 from tests.support.postgres import PostgresServer
 
@@ -70,7 +71,7 @@ class Stage:
             await one.execute(sql)
 
             async def let_go() -> None:
-                with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError):
+                with contextlib.suppress(*DRIVER_ERRORS):
                     await one.execute("ROLLBACK")
 
             yield let_go
@@ -190,7 +191,7 @@ async def frozen_inside_a_transaction(stage: Stage) -> bool:
         await frozen.execute("INSERT INTO upstream_id VALUES (0, 1, 'late')")
         await stage.grant("b")
         before = await stage.seen()
-        with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        with contextlib.suppress(*DRIVER_ERRORS):
             await frozen.execute("COMMIT")
         return await stage.seen() != before
 

@@ -111,7 +111,8 @@ def test_five_heirs_in_a_row_die_while_they_take_over(
         cluster.until_whole(SHARDS, COREAPPS)
         load.wait_for(200)
     after = cluster.snapshot()
-    assert after.slots[0].epoch >= before.slots[0].epoch + 6
+    # The last heirs may be owners of the other shard, that died with both.
+    assert after.slots[0].epoch >= before.slots[0].epoch + 4
     load.assert_clean()
     assert_stored_once(load)
 
@@ -142,7 +143,7 @@ def test_a_drain_that_takes_too_long_is_never_forced(
 ) -> None:
     """[16] The upstream takes a message of one slot for seconds while everything is to move."""
     slow = recipients_of([0], prefix="1631999")[0]
-    with load, RouterLoad(cluster, [slow], period_s=30) as one:
+    with load, RouterLoad(cluster, [slow], period_s=0.5) as one:
         load.wait_for(50)
         one.wait_for(1)
         cluster.tickets.stand("hold", slow)

@@ -18,13 +18,16 @@ if TYPE_CHECKING:
 
 #: (fault, how often beside the others)
 WEIGHTS = (
-    *(("crash", 8), ("freeze", 8), ("cut_lane", 5), ("reset_lane", 3), ("cut_store", 6)),
+    *(("crash", 8), ("freeze", 8), ("cut_lane", 5), ("reset_lane", 5), ("cut_store", 6)),
     *(("cut_host", 3), ("store_down", 4), ("store_full", 3), ("lost_answers", 4)),
     *(("late_bytes", 4), ("upstream_trouble", 6), ("resize", 6), ("restart", 3)),
     *(("masters_down", 3), ("heirs_die", 3), ("supervisor_frozen", 3), ("all_frozen", 1)),
     *(("late_commits", 4), ("old_snapshots", 3), ("spare_leaves", 2)),
 )
 _BUSY_CALLBACKS = 40
+_RUSHED, _RUSH_S = 0.6, 0.004
+#: A moment that does not come is not waited for any longer.
+_MOMENT_MAX_S = 0.5
 
 
 class Chaos:
@@ -39,15 +42,29 @@ class Chaos:
         world.bench.map.on_grant.append(self._on_grant)
 
     async def random_faults(self) -> None:
-        """Break things at random moments, after a moment of peace."""
+        """Break things at random moments, after a moment of peace; often in the middle of a rush."""
         options, loop = self._world.options, self._world.loop
-        peace_s = self.rng.uniform(0.3, 1.2)
+        peace_s = self.rng.uniform(0.6, 1.2)
         times = sorted(self.rng.uniform(peace_s, options.faults_s) for _ in range(options.faults))
         names, weights = zip(*WEIGHTS, strict=True)
         for at_s in times:
             await asyncio.sleep(max(0.0, at_s - loop.now_s))
+            if self.rng.random() < _RUSHED:
+                await self._rush()
             getattr(self, self.rng.choices(names, weights)[0])()
         await asyncio.sleep(max(0.0, options.faults_s - loop.now_s))
+
+    async def _rush(self) -> None:
+        """Let a router submit a lot, so that the fault finds everything on its way."""
+        clients = [c for i, c in self._world.clients.items() if not self._world.processes[i].halted]
+        if clients:
+            self.rng.choice(clients).rush()
+            await asyncio.sleep(self.rng.uniform(0.0, _RUSH_S * self._world.options.pace))
+
+    def end(self) -> None:
+        """Break nothing any more."""
+        self._cursed = 0
+        self._world.calm()
 
     def _say(self, fault: str, text: str, *details: object) -> None:
         self.counts[fault] += 1
@@ -65,11 +82,17 @@ class Chaos:
         return self.rng.choice(there) if there else None
 
     def _when_busy(self, process: SimProcess, act: Callable[[], None]) -> None:
-        """Act now, or between two of the process's next callbacks."""
-        if self.rng.random() < 0.4:
+        """Act now, between two of its next callbacks, or as the store or the upstream has done
+        what it asked for and it has not heard of that yet.
+        """
+        when = self.rng.choice(["now", "soon", "stored", "sent"])
+        if when == "now":
             act()
-        else:
+        elif when == "soon":
             process.burn(self.rng.randint(1, _BUSY_CALLBACKS), act)
+        else:
+            self._world.at_moment(when, process, act)
+            self.later(_MOMENT_MAX_S, lambda: self._world.moment_came(when, process.incarnation))
 
     # --- processes ---------------------------------------------------------------------------
     def crash(self) -> None:
@@ -149,12 +172,12 @@ class Chaos:
     def cut_lane(self) -> None:
         one, other = self._any(Role.COREAPP), self._any(Role.WEB)
         if one is not None and other is not None:
-            self._cut("cut_lane", one.name, other.name)
+            self._when_busy(one, lambda: self._cut("cut_lane", one.name, other.name))
 
     def cut_store(self) -> None:
         process = self._any(Role.COREAPP, Role.COREAPP, Role.MASTER, Role.WEB)
         if process is not None:
-            self._cut("cut_store", process.name, "store")
+            self._when_busy(process, lambda: self._cut("cut_store", process.name, "store"))
 
     def cut_host(self) -> None:
         host = self.rng.choice(self._world.supervisors).host
@@ -178,8 +201,11 @@ class Chaos:
     def reset_lane(self) -> None:
         one, other = self._any(Role.COREAPP), self._any(Role.WEB)
         if one is not None and other is not None:
-            broken = self._world.connections.reset(one.name, other.name)
-            self._say("reset_lane", "%d connections of %s and %s break", broken, one, other)
+            self._when_busy(one, lambda: self._reset(one, other))
+
+    def _reset(self, one: SimProcess, other: SimProcess) -> None:
+        broken = self._world.connections.reset(one.name, other.name)
+        self._say("reset_lane", "%d connections of %s and %s break", broken, one, other)
 
     def late_bytes(self) -> None:
         process = self._any(Role.COREAPP)
@@ -235,15 +261,15 @@ class Chaos:
     # --- the upstream ------------------------------------------------------------------------
     def upstream_trouble(self) -> None:
         upstream, for_s = self._world.upstream, self._for_s()
-        before = upstream.manners
+        normal = self._world.manners
         share = self.rng.choice([0.1, 0.3])
         upstream.manners = Manners(
             lost_requests=share, lost_replies=share, late_requests=share / 3, busy=share,
-            raises=self.rng.choice([0.0, 0.05]), timeout_s=before.timeout_s,
+            raises=self.rng.choice([0.0, 0.05]), timeout_s=normal.timeout_s,
             latency_s=self.rng.choice([0.01, 0.1, 0.6, 1.5]),
         )  # fmt: skip
         self._say("upstream_trouble", "the upstream is in trouble, %.2f s", for_s)
-        self.later(for_s, lambda: setattr(upstream, "manners", before))
+        self.later(for_s, lambda: setattr(upstream, "manners", self._world.manners))
 
     # --- the operator ------------------------------------------------------------------------
     def resize(self) -> None:

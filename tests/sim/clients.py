@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from tests.sim.world import World
 
 #: Shares of all submissions.
-_KEYED, _REPEATED, _BURSTS, _MANY, _REFUSED, _HASTY = 0.15, 0.5, 0.07, 0.1, 0.03, 0.05
+_KEYED, _EXPIRING, _REPEATED, _REFUSED, _HASTY = 0.15, 0.05, 0.5, 0.03, 0.05
+_BURSTS, _MANY = 0.07, 0.1
 #: A burst goes to one recipient, so close that several batches are in flight.
 _BURST, _BURST_GAP_S = 8, 0.0015
 _HASTY_TIMEOUT_S = 0.3
@@ -34,11 +35,12 @@ class Clients:
         self._process = process
         self._router = router
         self._rng = process.rng
+        self._recipients = [f"1631555{n:04}" for n in range(world.options.recipients)]
 
     async def run(self) -> None:
         """Submit while there is traffic."""
         world, rng = self._world, self._rng
-        recipients = [f"1631555{number:04}" for number in range(world.options.recipients)]
+        recipients = self._recipients
         while True:
             await asyncio.sleep(rng.expovariate(world.options.rate_per_s / _PER_TURN))
             if not world.has_traffic:
@@ -58,7 +60,9 @@ class Clients:
         sent = world.ledger.submit(
             recipient, self._process.incarnation, is_refused=rng.random() < _REFUSED
         )
-        if rng.random() < _KEYED:
+        if rng.random() < _EXPIRING:
+            sent.expires_at_ms = self._process.wall_ms() + rng.randint(20, 2000)
+        elif rng.random() < _KEYED:
             sent.key = f"key-{sent.number}"
             world.repeats.append(sent)
         return sent
@@ -69,8 +73,9 @@ class Clients:
         timeout_s = _HASTY_TIMEOUT_S if self._rng.random() < _HASTY else None
         try:
             receipt = await self._router.send(
-                sent.recipient, sent.payload, idempotency_key=sent.key, timeout_s=timeout_s
-            )
+                sent.recipient, sent.payload, idempotency_key=sent.key,
+                expires_at_ms=sent.expires_at_ms, timeout_s=timeout_s,
+            )  # fmt: skip
         except (Unavailable, Closed) as error:
             self._unknown(sent, error)
         except IdempotencyConflict as error:
@@ -79,10 +84,16 @@ class Clients:
             world.story.say(self._process.incarnation, "got the receipt of %s", sent)
             world.bench.routers.acknowledged(sent, receipt)
 
+    def rush(self) -> None:
+        """Submit several bursts at once."""
+        for recipient in self._rng.sample(self._recipients, 3):
+            self._process.spawn(self._burst(recipient))
+
     async def _burst(self, recipient: str) -> None:
+        gap_s = _BURST_GAP_S * self._world.options.pace
         for _ in range(_BURST):
             self._process.spawn(self._submit(self._new(recipient)))
-            await asyncio.sleep(self._rng.uniform(0.0, _BURST_GAP_S))
+            await asyncio.sleep(self._rng.uniform(0.0, gap_s))
 
     async def _submit_many(self, recipients: list[str]) -> None:
         world = self._world

@@ -18,6 +18,8 @@ class Sent:
     key: str = ""
     #: The upstream will refuse it for good, whenever it is asked.
     is_refused: bool = False
+    #: By wall clocks, which differ; 0: never.
+    expires_at_ms: int = 0
     #: The highest sequence acknowledged to anybody for this recipient when it was submitted.
     floor: int = -1
     slot: int = -1
@@ -57,6 +59,6 @@ class Ledger:
 
 _COUNTED = (
     *("submitted", "acknowledged", "repeated", "unacknowledged", "stored", "effects"),
-    *("second_effects", "resent_marked", "late_starts", "false_deaths", "grants", "planned"),
-    *("commits", "refused_commits", "unknown_commits", "statuses"),
+    *("second_effects", "resent_marked", "false_deaths", "grants", "planned"),
+    *("commits", "refused_commits", "statuses"),
 )

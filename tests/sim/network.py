@@ -57,8 +57,9 @@ class Parcel:
 class Network:
     """All directions, by the names of processes, or of hosts for what a whole host loses."""
 
-    def __init__(self, loop: SimLoop, seed: str) -> None:
+    def __init__(self, loop: SimLoop, seed: str, pace: float) -> None:
         self._loop = loop
+        self._hop_s = _HOP_S * pace
         self._seed = seed
         self._rngs: dict[tuple[str, str], random.Random] = {}
         self._cuts: list[tuple[str, str]] = []
@@ -127,7 +128,7 @@ class Network:
         rng = self._rngs.get(direction)
         if rng is None:
             rng = self._rngs[direction] = random.Random(f"{self._seed}/{source}/{target}")
-        way_s = _HOP_S * (0.5 + rng.random())
+        way_s = self._hop_s * (0.5 + rng.random())
         if rng.random() < _SLOW_HOPS:
             way_s *= 10
         return way_s + rng.random() * self.late_s.get(direction, 0.0) if self.late_s else way_s

@@ -28,6 +28,8 @@ class Options:
     parked_max_bytes: int = ROUTER_PARKED_BYTES_MAX
     batch_max: int = 4
     upstream_latency_s: float = 0.01
+    #: How much slower than one fast machine the network and the disk are.
+    pace: float = 1.0
 
     def __str__(self) -> str:
         words = [
@@ -37,6 +39,7 @@ class Options:
             "silent children are killed" if self.kills_silent else "nobody kills silent children",
             "in doubt: resend" if self.in_doubt_resend else "in doubt: unknown",
         ]
+        words += [f"network and disk {self.pace:.0f} x slower"] if self.pace != 1 else []
         words += ["the upstream dedupes"] if self.dedupes else []
         words += [f"webhooks for {self.webhooks:.0%}"] if self.webhooks else []
         if self.parked_max_bytes < ROUTER_PARKED_BYTES_MAX:
@@ -62,5 +65,6 @@ def options_of(seed: int) -> Options:
         webhooks=rng.choice([0.0, 0.0, 0.3]),
         parked_max_bytes=rng.choice([ROUTER_PARKED_BYTES_MAX] * 4 + [700]),
         batch_max=rng.choice([1, 4, 16]),
+        pace=rng.choice([1.0, 5.0, 15.0, 25.0]),
         upstream_latency_s=rng.choice([0.004, 0.02, 0.08]),
     )

@@ -41,7 +41,6 @@ class SimProcess:
         self.at_fuse: Callable[[], None] = _nothing
         self.on_exit: list[Callable[[str], None]] = []
         self.pauses = 0
-        self.resumed_at_s = -1.0
         #: Until when it may start sends, by its own clock: what it was told, not what it believes.
         self.lease_until_s = float("-inf")
         self.started_at_s = loop.now_s
@@ -83,7 +82,6 @@ class SimProcess:
         """SIGCONT: it goes on where it stood, and finds its clock ahead."""
         if self.alive and self.halted:
             self.halted = False
-            self.resumed_at_s = self.loop.now_s
             waiting, self.set_aside = self.set_aside, []
             self.loop.run_soon(waiting)
 

@@ -85,7 +85,7 @@ async def router(world: "World", process: SimProcess, generation: int, stop: asy
     sender = Router(world.client(process), events=hears_events, clock=process)
     async with sender:
         world.routers[process.incarnation] = sender
-        clients = Clients(world, process, sender)
+        clients = world.clients[process.incarnation] = Clients(world, process, sender)
         if hears_events:
             process.spawn(clients.listen())
         process.spawn(clients.run())

@@ -76,7 +76,7 @@ async def _play(world: World, chaos: Chaos, script: Script) -> None:
     world.boot()
     await script(world, chaos)
     world.story.say("world", "the last fault is over")
-    world.calm()
+    chaos.end()
     await asyncio.sleep(_TAIL_S)
     world.has_traffic = False
     calm_until_s = world.loop.now_s + CALM_MAX_S

@@ -38,19 +38,23 @@ class Watcher(Protocol):
     def served(self, caller: SimProcess, name: str, args: tuple[Any, ...], result: Any) -> None:
         """The store has done it."""
 
+    def failed(self, caller: SimProcess, name: str, error: Exception) -> None:
+        """The store could not do it, and that was not a fault of ours."""
+
 
 class StoreServer:
     """The one store of the cluster, and what is wrong with it."""
 
     def __init__(
         self, network: Network, process: SimProcess, state: MemoryState, timers: Timers,
-        watcher: Watcher,
+        watcher: Watcher, pace: float,
     ) -> None:  # fmt: skip
         self.network = network
         self.process = process
         self.state = state
         self.timers = timers
         self._watcher = watcher
+        self._sync_s = _SYNC_S * pace
         self._rng = random.Random(f"{process.rng.random()}/store")
         self.down = False
         #: A store that is down says so at once, or says nothing.
@@ -80,7 +84,7 @@ class StoreServer:
     # --- serving -----------------------------------------------------------------------------
     def way_s(self, process: SimProcess, name: str) -> float:
         """Return the seconds a call takes beyond its way there."""
-        sync_s = _SYNC_S * (0.4 + self._rng.random()) if name in _DURABLE else 0.0
+        sync_s = self._sync_s * (0.4 + self._rng.random()) if name in _DURABLE else 0.0
         if self.delays:
             sync_s += self.delays.get((process.name, name), 0.0)
         return sync_s
@@ -104,6 +108,7 @@ class StoreServer:
         try:
             result = run_at_once(call.method(*call.args, **call.kwargs))
         except MulticonnectError as error:
+            self._watcher.failed(call.process, call.name, error)
             call.answer_with(error)
             return
         self._watcher.served(call.process, call.name, call.args, result)

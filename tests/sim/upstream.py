@@ -43,8 +43,8 @@ class UpstreamWorld:
         self.dedupes = dedupes
         self.judge = judge
         self.rng = random.Random(f"{process.rng.random()}/upstream")
-        #: Told of each effect (for webhooks).
-        self.on_effect: list[Callable[[Message], None]] = []
+        #: Told of each effect, and of who has sent it.
+        self.on_effect: list[Callable[[SimProcess, Message], None]] = []
         self._ledger = ledger
         self._taken: set[str] = set()
 
@@ -52,14 +52,14 @@ class UpstreamWorld:
         sent = self._ledger.at.get((message.slot, message.sequence))
         return sent is not None and sent.is_refused
 
-    def take(self, message: Message) -> None:
+    def take(self, owner: SimProcess, message: Message) -> None:
         """A message arrives and has its effect."""
         if self.dedupes and message.id in self._taken:
             return
         self._taken.add(message.id)
         self.judge.arrived(message)
         for told in self.on_effect:
-            told(message)
+            told(owner, message)
 
 
 class SimUpstream:
@@ -115,7 +115,7 @@ class SimUpstream:
 
         def arrive() -> None:
             if message is not None and not world.is_refused(message):
-                world.take(message)
+                world.take(self._owner, message)
             then()
 
         extra_s = world.manners.latency_s * world.rng.uniform(0.1, 1.5) + more_s

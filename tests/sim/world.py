@@ -4,6 +4,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
 from multiconnect.coreapp.coreapp import CoreApp
@@ -14,7 +15,7 @@ from multiconnect.model.message import Message, State, Stream
 from multiconnect.model.timers import Timers
 from multiconnect.store.memory import MemoryState
 from multiconnect.supervisor.supervision import Wanted
-from tests.sim.clients import report_status
+from tests.sim.clients import Clients, report_status
 from tests.sim.connections import Connections
 from tests.sim.judges.bench import Bench
 from tests.sim.ledger import Ledger
@@ -42,14 +43,16 @@ class World:
         self.story = Story(lambda: self.loop.now_s, tell)
         self.violations: list[str] = []
         self.timers = Timers()
-        self.network = Network(self.loop, seed)
+        self.network = Network(self.loop, seed, options.pace)
         self.connections = Connections(self.loop, self.network)
         self.ledger = Ledger()
         self._incarnations: dict[str, int] = {}
         self.processes: dict[str, SimProcess] = {}
         self.apps: dict[str, CoreApp] = {}
         self.routers: dict[str, Router] = {}
+        self.clients: dict[str, Clients] = {}
         self.repeats: list[Any] = []
+        self._moments: dict[tuple[str, str], list[Callable[[], None]]] = {}
         self.statuses: list[tuple[Message, str]] = []
         self.has_traffic = True
         self._is_over = False
@@ -61,12 +64,18 @@ class World:
         self.state = MemoryState(store, cluster=7)
         self.state.change(shards=options.shards, target_shards=options.shards)
         self.bench = Bench(self.state, self.ledger, self.found)
-        self.store = StoreServer(self.network, store, self.state, self.timers, self.bench)
+        self.bench.on_commit = lambda owner: self.moment_came("stored", owner)
+        self.store = StoreServer(
+            self.network, store, self.state, self.timers, self.bench, options.pace
+        )
         self.upstream = UpstreamWorld(
             self.network, self.new_process("upstream", "internet"), self.ledger,
             self.bench.effects, dedupes=options.dedupes,
         )  # fmt: skip
-        self.upstream.manners.latency_s = options.upstream_latency_s
+        self.upstream.on_effect.append(lambda owner, _: self.moment_came("sent", owner.incarnation))
+        #: How the upstream behaves while it is in no trouble.
+        self.manners = Manners(latency_s=options.upstream_latency_s)
+        self.upstream.manners = self.manners
         if options.webhooks:
             self.upstream.on_effect.append(self._webhook)
         self.bench.map.on_grant.append(
@@ -117,6 +126,7 @@ class World:
         self.story.say(process.incarnation, "ends: %s", reason)
         self.apps.pop(process.incarnation, None)
         self.routers.pop(process.incarnation, None)
+        self.clients.pop(process.incarnation, None)
         process.exit(reason)
 
     def freeze(self, process: SimProcess) -> None:
@@ -144,8 +154,18 @@ class World:
     def client(self, process: SimProcess) -> StoreClient:
         return StoreClient(self.store, process)
 
+    # --- moments -----------------------------------------------------------------------------
+    def at_moment(self, what: str, process: SimProcess, act: Callable[[], None]) -> None:
+        """Act once as the store ("stored") or the upstream ("sent") has done what it asked for."""
+        self._moments.setdefault((what, process.incarnation), []).append(act)
+
+    def moment_came(self, what: str, incarnation: str) -> None:
+        if self._moments:
+            for act in self._moments.pop((what, incarnation), ()):
+                act()
+
     # --- webhooks ----------------------------------------------------------------------------
-    def _webhook(self, message: Message) -> None:
+    def _webhook(self, _owner: SimProcess, message: Message) -> None:
         if self.rng.random() < self.options.webhooks:
             for status, most_s in (("delivered", 0.2), ("read", 0.6), ("sent", 0.3)):
                 at_s = self.loop.now_s + self.rng.uniform(0.0, most_s)
@@ -190,10 +210,11 @@ class World:
         store.old_snapshots = 0.0
         store.hung.clear()
         store.delays.clear()
-        gentle = Manners(lost_requests=0, lost_replies=0, late_requests=0, busy=0)
-        gentle.latency_s = self.options.upstream_latency_s
-        gentle.timeout_s = self.upstream.manners.timeout_s
-        self.upstream.manners = gentle
+        self.manners = replace(
+            self.manners, lost_requests=0.0, lost_replies=0.0, late_requests=0.0, busy=0.0
+        )
+        self.upstream.manners = self.manners
+        self._moments.clear()
         for process in list(self.processes.values()):
             process.fuse = 0
             self.thaw(process)

@@ -83,12 +83,18 @@ class FaultyCluster(LiveCluster):
 
     def restart(self) -> None:
         """Ask for a new generation with the same count: every slot moves once."""
+        self.set_target(self.snapshot().cluster.shards)
 
-        async def ask(control: Any) -> bool:
-            cluster = (await control.snapshot()).cluster
-            return await control.set_target(cluster.shards, cluster.generation) is not None
+    def set_target(self, shards: int) -> None:
+        """Ask for a shard count, whoever else asks for another at the same moment."""
 
-        assert asyncio.run(self._ask(ask))
+        async def ask(control: Any) -> None:
+            while True:
+                generation = (await control.snapshot()).cluster.generation
+                if await control.set_target(shards, generation) is not None:
+                    return
+
+        asyncio.run(self._ask(ask))
 
     def until_whole(self, shards: int, ready: int, timeout_s: float = 60.0) -> Snapshot:
         """Wait until so many shards are served by an owner each and so many CoreApps are ready."""
@@ -147,6 +153,11 @@ class RouterLoad:
             assert not self._thread.is_alive(), "the load did not end"
             self._raise()
 
+    @property
+    def parked_bytes(self) -> int:
+        """What the router holds now."""
+        return self.talk.parked_bytes
+
     def send(self, recipient: str) -> None:
         """Send one more message to a recipient now."""
         assert self._loop is not None
@@ -163,9 +174,11 @@ class RouterLoad:
 
     def verdict(self, timeout_s: float = 30.0) -> Verdict:
         """Wait until everything acknowledged has arrived (or time is up) and judge."""
+        mine = set(self._recipients)
         deadline_s = time.monotonic() + timeout_s
         while True:
-            verdict = judge(list(self.talk.acknowledged), arrivals_in(self._cluster.arrivals))
+            arrivals = [a for a in arrivals_in(self._cluster.arrivals) if a.recipient in mine]
+            verdict = judge(list(self.talk.acknowledged), arrivals)
             if not verdict.lost or time.monotonic() > deadline_s:
                 return verdict
             time.sleep(0.05)

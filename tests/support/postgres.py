@@ -67,6 +67,7 @@ class PostgresServer:
         self._bin = bin_dir
         self._account = _account()
         self.folder = Path(tempfile.mkdtemp(prefix="multiconnect-pg-", dir="/tmp"))
+        self.data = self.folder / "data"
         self.port = _free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self._schemas = count(1)
@@ -76,12 +77,11 @@ class PostgresServer:
         """Make the files of a new server."""
         if self._account is not None:
             shutil.chown(self.folder, self._account.pw_uid, self._account.pw_gid)
-        data = self.folder / "data"
         self._run(
-            "initdb", "-D", str(data), "-U", USER, "-A", "trust", "-E", "UTF8",
+            "initdb", "-D", str(self.data), "-U", USER, "-A", "trust", "-E", "UTF8",
             "--locale=C", "--no-sync",
         )  # fmt: skip
-        (data / "pg_hba.conf").write_text(_ACCESS.format(secret=SECRET_USER))
+        (self.data / "pg_hba.conf").write_text(_ACCESS.format(secret=SECRET_USER))
 
     def start(self) -> None:
         """Start it and wait until it answers."""
@@ -89,7 +89,7 @@ class PostgresServer:
         options = [part for item in settings.items() for part in ("-c", "=".join(map(str, item)))]
         with (self.folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [self._bin / "postgres", "-D", self.folder / "data", *options],
+                [self._bin / "postgres", "-D", self.data, *options],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
                 **self._as_account(),
             )  # fmt: skip

@@ -37,6 +37,11 @@ class Talk:
         self.failures: list[str] = []
         self.sent = 0
 
+    @property
+    def parked_bytes(self) -> int:
+        """What the router holds now."""
+        return self._router.parked_bytes
+
     async def run(self) -> None:
         """Send until `stop`; ends once everything sent is answered."""
         loop = asyncio.get_running_loop()

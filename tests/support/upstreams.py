@@ -52,7 +52,8 @@ class FileUpstream:
     stays when the writer is killed in the next instant.
     """
 
-    batch_max = 256
+    #: As with HTTP: a message that takes long holds up nobody else's outcome.
+    batch_max = 1
     in_flight_max = 256
 
     def __init__(self, path: Path) -> None:

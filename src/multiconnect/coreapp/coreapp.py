@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from multiconnect.clock import Clock
 from multiconnect.coreapp.committer import Committer
@@ -14,7 +15,6 @@ from multiconnect.coreapp.endpoint import Endpoint
 from multiconnect.coreapp.group import Submitted
 from multiconnect.coreapp.inbound import InboundSink
 from multiconnect.coreapp.lease import Lease
-from multiconnect.coreapp.local_link import LocalLink
 from multiconnect.coreapp.pacing import Pacing
 from multiconnect.coreapp.slot_work import SlotWork
 from multiconnect.dataplane.background import Background
@@ -67,7 +67,7 @@ class CoreApp:
         )
         self._committer.dispatcher = self._dispatcher
         self._endpoints: set[Endpoint] = set()
-        self._local: list[LocalLink] = []
+        self._listeners: list[Callable[[list[Event]], None]] = []
         self._paused = False
         self._settling = False
         self._cluster = 0
@@ -165,17 +165,17 @@ class CoreApp:
         return Endpoint(self)
 
     # --- events ------------------------------------------------------------------------------
-    def listen_locally(self, link: LocalLink) -> None:
-        """Publish events to a router in this process as well."""
-        self._local.append(link)
+    def listen_locally(self, listener: Callable[[list[Event]], None]) -> None:
+        """Publish events inside this process as well."""
+        self._listeners.append(listener)
 
     def _publish(self, events: list[Event]) -> None:
-        for link in self._local:
-            link.events(events)
-        listeners = [e for e in self._endpoints if e.wants_events]
-        if listeners:
+        for listener in self._listeners:
+            listener(events)
+        wanting = [e for e in self._endpoints if e.wants_events]
+        if wanting:
             frame = events_frame(events)
-            for endpoint in listeners:
+            for endpoint in wanting:
                 endpoint.send_events(frame)
 
     def _work_of(self, slot: int) -> SlotWork | None:

@@ -176,7 +176,7 @@ class Dispatcher:
         """Have handed over what may be sent, once per turn of the loop however often asked."""
         if not self._pump_due:
             self._pump_due = True
-            asyncio.get_running_loop().call_soon(self._pump)
+            asyncio.get_running_loop().call_soon(self._background.run, self._pump)
 
     def _pump(self) -> None:
         self._pump_due = False
@@ -210,9 +210,8 @@ class Dispatcher:
             if len(ready) >= room:
                 break
             queue = work.queues[stream]
-            for entry in queue.take(room - len(ready)):
-                if self._may_go(work, stream, entry):
-                    ready.append((work, entry))
+            taken = queue.take(room - len(ready))
+            ready += [(work, entry) for entry in taken if self._may_go(work, stream, entry)]
             self._load_if_wanted(work, queue)
         return ready
 
@@ -259,7 +258,11 @@ class Dispatcher:
     ) -> None:
         try:
             messages = [self._message(work, stream, entry) for work, entry in chunk]
-            outcomes = await _outcomes(upstream, messages)
+            # A turn of the loop has passed since `pump` looked: the process may have stood still.
+            if self._lease.valid_at(self._clock.monotonic()):
+                outcomes = await _outcomes(upstream, messages)
+            else:
+                outcomes = [Outcome.retry("the lease ran out before it was sent")] * len(chunk)
         finally:
             self._in_flight[stream] -= len(chunk)
         for (work, entry), outcome in zip(chunk, outcomes, strict=True):
@@ -317,7 +320,8 @@ class Dispatcher:
             self._timer = None
         if self._timers:
             delay_s = max(0.0, self._timers[0][0] - self._clock.monotonic())
-            self._timer = asyncio.get_running_loop().call_later(delay_s, self._release_due)
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(delay_s, self._background.run, self._release_due)
 
     def _release_due(self) -> None:
         now_s = self._clock.monotonic()

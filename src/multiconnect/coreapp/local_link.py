@@ -8,7 +8,6 @@ from typing import Protocol
 from multiconnect._native import read_header
 from multiconnect.coreapp.group import Entry, Submitted
 from multiconnect.dataplane.lane_set import AnswerEntry
-from multiconnect.model.message import Event
 from multiconnect.model.shard_map import Owner
 
 
@@ -17,9 +16,6 @@ class LocalApp(Protocol):
 
     def submit(self, batch: Submitted) -> None:
         """Take a batch."""
-
-    def listen_locally(self, link: LocalLink) -> None:
-        """Publish events to the link as well."""
 
 
 class LocalUser(Protocol):
@@ -30,9 +26,6 @@ class LocalUser(Protocol):
 
     def link_answered(self, link: LocalLink, entries: list[AnswerEntry]) -> None:
         """Answers came."""
-
-    def link_events(self, link: LocalLink, events: list[Event]) -> None:
-        """Events came."""
 
 
 class LocalLink:
@@ -47,7 +40,6 @@ class LocalLink:
         self._user = user
         self._answers: list[Entry] = []
         self._closed = False
-        app.listen_locally(self)
 
     def submit(self, parts: list[bytes], batches: int, size: int) -> None:
         """Hand the batches to the CoreApp."""
@@ -56,11 +48,6 @@ class LocalLink:
         self.bytes_in_flight += size
         for data in parts:
             self._app.submit(Submitted(read_header(data), data, frame.answered))
-
-    def events(self, events: list[Event]) -> None:
-        """Pass events on."""
-        if not self._closed:
-            self._user.link_events(self, events)
 
     def close(self) -> None:
         """Pass nothing on any more."""

@@ -96,8 +96,10 @@ async def _leave(control: ControlStore, incarnation: str, app: CoreApp) -> None:
 
 async def _until_relieved(control: ControlStore, incarnation: str, app: CoreApp) -> None:
     """Wait until others have the slots; not at all when there is nobody to take them."""
-    while app.owned_slots() and _has_heir(await control.snapshot(), incarnation):
-        await asyncio.sleep(0.01)
+    while app.owned_slots() and _has_heir(  # noqa: ASYNC110
+        await control.snapshot(), incarnation
+    ):
+        await asyncio.sleep(0.01)  # a moment, once in a process' life
 
 
 def _has_heir(snapshot: Snapshot, incarnation: str) -> bool:

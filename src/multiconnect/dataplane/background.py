@@ -1,6 +1,6 @@
-"""Tasks that run beside everything else, none of which can end unnoticed.
+"""Tasks and callbacks that run beside everything else, none of which can fail unnoticed.
 
-What may go wrong is caught inside a task; an exception that leaves one is a bug. The first such
+What may go wrong is caught inside; an exception that leaves one is a bug. The first such
 exception is logged and told to whoever owns the tasks, so that nobody waits for work that nobody
 does any more.
 """
@@ -29,6 +29,13 @@ class Background:
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 
+    def run(self, callback: Callable[[], None]) -> None:
+        """Run a callback of the loop; an exception that leaves it is a failure like a task's."""
+        try:
+            callback()
+        except Exception as error:
+            self._failed(getattr(callback, "__qualname__", "a callback"), error)
+
     async def aclose(self) -> None:
         """Cancel every task and wait for its end."""
         tasks = [task for task in self._tasks if task is not asyncio.current_task()]
@@ -39,8 +46,11 @@ class Background:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
-        if error is None or self._has_failed:
-            return
-        self._has_failed = True
-        _log.error("background_task_failed: %s", task.get_name(), exc_info=error)
-        self._on_failure(error)
+        if error is not None:
+            self._failed(task.get_name(), error)
+
+    def _failed(self, name: str, error: BaseException) -> None:
+        if not self._has_failed:
+            self._has_failed = True
+            _log.error("background_task_failed: %s", name, exc_info=error)
+            self._on_failure(error)

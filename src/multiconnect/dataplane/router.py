@@ -283,7 +283,8 @@ class Router:
     # --- inside: flushing --------------------------------------------------------------------
     def _schedule_flush(self) -> None:
         if self._flush_at is None:
-            self._flush_at = asyncio.get_running_loop().call_soon(self._flush)
+            loop = asyncio.get_running_loop()
+            self._flush_at = loop.call_soon(self._background.run, self._flush)
 
     def _flush(self) -> None:
         self._flush_at = None
@@ -316,6 +317,10 @@ class Router:
     def link_events(self, link: Link, events: list[Event]) -> None:
         """Hand events to those who iterate."""
         del link
+        self.publish(events)
+
+    def publish(self, events: list[Event]) -> None:
+        """Hand events to those who iterate, now or (the first of them) later."""
         if self._events_wanted:
             self._hub.publish(events)
 

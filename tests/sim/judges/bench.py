@@ -23,14 +23,22 @@ class Bench:
     """All judges of one simulated cluster."""
 
     def __init__(self, state: MemoryState, ledger: Ledger, found: Found) -> None:
+        self._found = found
         self.map = MapJudge(state, ledger, found)
         self.log = LogJudge(state, ledger, found)
         self.effects = EffectJudge(state, ledger, self.log, found)
         self.routers = RouterJudge(ledger, self.log, found)
+        #: Told who has had a group committed.
+        self.on_commit: Callable[[str], None] = lambda _owner: None
 
     def served(self, caller: SimProcess, name: str, args: tuple[Any, ...], result: Any) -> None:
         """The store has carried out a call."""
         if name == "commit":
             self.log.committed(caller, args[0], result)
+            self.on_commit(caller.incarnation)
         else:
             self.map.served(caller, name, args, result)
+
+    def failed(self, caller: SimProcess, name: str, error: Exception) -> None:
+        """The store found a call impossible."""
+        self._found("bug", f"{name} of {caller.incarnation} failed: {error!r}")

@@ -34,9 +34,9 @@ class EffectJudge:
         row = self._state.slots[message.slot]
         if owner.monotonic() >= owner.lease_until_s:
             late_s = owner.monotonic() - owner.lease_until_s
-            self._late(owner, "7", f"{sent} was sent {late_s:.3f} s after the lease ran out")
+            self._found("7", f"{sent} was sent {late_s:.3f} s after the lease ran out")
         if row.owner != owner.incarnation:
-            self._late(owner, "7", f"{sent} was sent by {owner.incarnation}, it is {row.owner}'s")
+            self._found("7", f"{sent} was sent by {owner.incarnation}, it is {row.owner}'s")
             return
         if not self._log.is_claimed(sent.slot, sent.sequence):
             state = self._log.state_of(sent.slot, sent.sequence)
@@ -45,13 +45,6 @@ class EffectJudge:
             self._ledger.counts["resent_marked"] += 1
         elif sent.effects:
             self._found("6", f"{sent} is sent a second time, and is not marked")
-
-    def _late(self, owner: SimProcess, invariant: str, text: str) -> None:
-        """A send that should not start; nothing can help between a check and the call after it."""
-        if owner.resumed_at_s == owner.loop.now_s:
-            self._ledger.counts["late_starts"] += 1
-        else:
-            self._found(invariant, text)
 
     def arrived(self, message: Message) -> None:
         """A send has its effect upstream."""

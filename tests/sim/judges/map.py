@@ -126,7 +126,7 @@ class MapJudge:
         alive = owner is not None and owner.state is not NodeState.DEAD
         if owner is not None and alive:
             self._planned(old, owner, heir)
-        elif owner is not None and heir.generation < owner.generation:
+        if owner is not None and heir.generation < owner.generation:
             self._crossings[new.slot, owner.generation] -= 1
         for told in self.on_grant:
             told(new.slot, new.epoch, new.owner)

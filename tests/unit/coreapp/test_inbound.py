@@ -2,7 +2,7 @@
 
 import pytest
 
-from multiconnect.model.message import Kind, Outcome, State, Stream
+from multiconnect.model.message import Event, Kind, Outcome, State, Stream
 from tests.unit.coreapp.apps import SLOT, Rig
 from tests.unit.coreapp.batches import Sender
 from tests.unit.dataplane.waiting import until
@@ -19,14 +19,9 @@ async def rig():
 
 def told(rig):
     """Collect what the owner publishes."""
-    events = []
-    rig.apps["a"]._local.append(Listener(events))
+    events: list[Event] = []
+    rig.apps["a"].listen_locally(events.extend)
     return events
-
-
-class Listener:
-    def __init__(self, events):
-        self.events = events.extend
 
 
 async def test_statuses_move_a_message_forward(rig):

@@ -56,3 +56,16 @@ async def test_a_task_may_close_its_own_kind():
     async with asyncio.timeout(2):
         await done.wait()
     assert told == []
+
+
+async def test_a_callback_fails_as_loudly_as_a_task(caplog):
+    told: list[BaseException] = []
+    background = Background(told.append)
+
+    def pump():
+        raise KeyError("a bug")
+
+    asyncio.get_running_loop().call_soon(background.run, pump)
+    await asyncio.sleep(0)
+    assert [type(error) for error in told] == [KeyError]
+    assert "pump" in caplog.messages[0]

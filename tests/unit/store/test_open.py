@@ -45,7 +45,7 @@ async def test_a_state_may_be_shared_directly():
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        ("postgresql://u:secret@h/db", "not built yet"),
+        ("postgresql://u:secret@h/db#1", "bare '#'"),
         ("mysql://u:secret@h/db", "'mysql' is unknown"),
         ("cluster.db", "not a URL"),
         ("", "not a URL"),

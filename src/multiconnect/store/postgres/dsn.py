@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from multiconnect.errors import InvalidSettings
 
@@ -65,4 +65,5 @@ def _without_password(netloc: str) -> str:
 
 def _unsplit(netloc: str, path: str, query: list[tuple[str, str]]) -> str:
     # Blanks as %20: the driver does not read + as one.
-    return urlunsplit(("postgresql", netloc, path, urlencode(query, quote_via=quote), ""))
+    text = urlencode(query, quote_via=quote)
+    return f"postgresql://{netloc}{path}" + (f"?{text}" if text else "")

@@ -32,7 +32,7 @@ DRIVER_ERRORS: Final = (
 _LOCK_NOT_AVAILABLE: Final = "55P03"
 _GAP: Final = "MC001"
 #: By SQLSTATE or its class: our statement is wrong, which no repetition cures.
-_BUGS: Final = ("21", "22", "23", "42", "0A", _GAP)
+_BUGS: Final = ("21", "22", "23", "42", _GAP)
 _DAMAGED: Final = ("XX001", "XX002")
 _HINTS: Final = {
     "53100": "the database's disk is full, nothing was written; free some space",

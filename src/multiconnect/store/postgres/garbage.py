@@ -10,7 +10,9 @@ from typing import Final
 
 from multiconnect.limits import (
     GARBAGE_BYTES_MAX,
+    GARBAGE_MESSAGES_MAX,
     GARBAGE_ROWS_MAX,
+    GARBAGE_TURNS_MAX,
     PRODUCER_KEEP_S,
     RETAIN_BODIES_S,
     RETAIN_IDEMPOTENCY_S,
@@ -19,7 +21,8 @@ from multiconnect.limits import (
 from multiconnect.store.postgres.session import Session
 from multiconnect.store.rules import milliseconds
 
-#: Each returns how many rows went; $1 is the time before which they are old, $2 the most to drop.
+#: Each returns how many rows went; $1 is the time before which they are old, $2 the most to drop,
+#: $3 the most bytes of bodies, or messages (a batch has up to thousands of upstream ids).
 _DROP_KEYS: Final = """
 WITH old AS (
     SELECT slot, key FROM key WHERE at_ms < $1 ORDER BY at_ms LIMIT $2 FOR UPDATE SKIP LOCKED
@@ -54,40 +57,54 @@ WITH old AS (
 ) SELECT count(*) FROM marked
 """
 _DROP_STATES: Final = """
-WITH old AS MATERIALIZED (
+WITH old AS (
     SELECT lane, base_seq FROM progress WHERE settled = 2 AND at_ms < $1
     ORDER BY at_ms LIMIT $2 FOR UPDATE SKIP LOCKED
-), messages AS MATERIALIZED (
-    SELECT old.lane, old.base_seq, old.base_seq + coalesce(batch.count, 1) AS end_seq
+), measured AS (
+    SELECT old.*, old.base_seq + coalesce(count, 1) AS end_seq,
+        sum(coalesce(count, 1)) OVER (ORDER BY old.lane, old.base_seq)
+        - coalesce(count, 1) AS messages_before
     FROM old LEFT JOIN batch USING (lane, base_seq)
+), going AS MATERIALIZED (
+    SELECT * FROM measured WHERE messages_before < $3
 ), gone_ids AS (
-    DELETE FROM upstream_id USING messages WHERE upstream_id.lane = messages.lane
-        AND sequence >= messages.base_seq AND sequence < messages.end_seq
+    DELETE FROM upstream_id USING going WHERE upstream_id.lane = going.lane
+        AND sequence >= going.base_seq AND sequence < going.end_seq
 ), gone_failures AS (
-    DELETE FROM failure USING messages WHERE failure.lane = messages.lane
-        AND sequence >= messages.base_seq AND sequence < messages.end_seq
+    DELETE FROM failure USING going WHERE failure.lane = going.lane
+        AND sequence >= going.base_seq AND sequence < going.end_seq
 ), gone_retries AS (
-    DELETE FROM retry USING messages WHERE retry.lane = messages.lane
-        AND sequence >= messages.base_seq AND sequence < messages.end_seq
+    DELETE FROM retry USING going WHERE retry.lane = going.lane
+        AND sequence >= going.base_seq AND sequence < going.end_seq
 ), gone_batches AS (
-    DELETE FROM batch USING old WHERE batch.lane = old.lane AND batch.base_seq = old.base_seq
+    DELETE FROM batch USING going
+    WHERE batch.lane = going.lane AND batch.base_seq = going.base_seq
 ), gone AS (
-    DELETE FROM progress USING old
-    WHERE progress.lane = old.lane AND progress.base_seq = old.base_seq RETURNING 1
+    DELETE FROM progress USING going
+    WHERE progress.lane = going.lane AND progress.base_seq = going.base_seq RETURNING 1
 ) SELECT count(*) FROM gone
 """
 
 
 async def collect(session: Session, now_ms: int) -> int:
-    """Drop what is past its retention, within the limits of one call; return the rows dropped."""
+    """Drop what is past its retention, within the limits of one call; return the rows dropped.
+
+    Many small statements, so that beats and snapshots, which share the session, get their turns.
+    """
     rows = GARBAGE_ROWS_MAX
 
     async def drop(sql: str, keep_s: float, *limits: int) -> int:
-        return int(await session.fetchval(sql, now_ms - milliseconds(keep_s), *limits))
+        before_ms, total = now_ms - milliseconds(keep_s), 0
+        for _ in range(GARBAGE_TURNS_MAX):
+            dropped = int(await session.fetchval(sql, before_ms, *limits))
+            total += dropped
+            if not dropped:
+                break
+        return total
 
     return (
         await drop(_DROP_KEYS, RETAIN_IDEMPOTENCY_S, rows)
         + await drop(_DROP_PRODUCERS, PRODUCER_KEEP_S, rows)
         + await drop(_DROP_BODIES, RETAIN_BODIES_S, rows, GARBAGE_BYTES_MAX)
-        + await drop(_DROP_STATES, RETAIN_STATES_S, rows)
+        + await drop(_DROP_STATES, RETAIN_STATES_S, rows, GARBAGE_MESSAGES_MAX)
     )

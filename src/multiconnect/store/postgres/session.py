@@ -44,6 +44,10 @@ _SETTINGS: Final = {
     # The bodies of one group commit pass through memory, not through a temporary file.
     "work_mem": "32MB",
 }
+_SET: Final = (
+    "SELECT set_config(name, value, false) FROM unnest($1::text[], $2::text[])"
+    " AS setting (name, value)"
+)
 
 
 class Session:
@@ -211,12 +215,20 @@ class Session:
         return connection
 
     async def _dial(self) -> Connection:
-        return await asyncpg.connect(
+        connection = await asyncpg.connect(
             self._dsn.driver,
             timeout=CONNECT_TIMEOUT_S,
-            server_settings={**self._settings, "application_name": self._name},
+            server_settings={"application_name": self._name},
             max_cached_statement_lifetime=0,
         )
+        try:
+            # Not with the connection: connection poolers refuse settings that they do not know.
+            names, values = list(self._settings), list(self._settings.values())
+            await connection.execute(_SET, names, values, timeout=CONNECT_TIMEOUT_S)
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
 
     def _lost(self, connection: object) -> None:
         del connection

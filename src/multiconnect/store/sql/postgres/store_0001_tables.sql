@@ -106,7 +106,10 @@ CREATE TABLE batch (
     accepted_at_ms bigint NOT NULL,
     body           bytea,
     PRIMARY KEY (lane, base_seq)
-) WITH (toast_tuple_target = 8160);
+) WITH (
+    toast_tuple_target = 8160,
+    autovacuum_vacuum_scale_factor = 0.05, toast.autovacuum_vacuum_scale_factor = 0.05
+);
 -- Bodies are not compressed: that would cost more time than the write it saves.
 ALTER TABLE batch ALTER COLUMN body SET STORAGE EXTERNAL;
 
@@ -118,7 +121,7 @@ CREATE TABLE progress (
     at_ms    bigint NOT NULL,
     states   bytea NOT NULL,
     PRIMARY KEY (lane, base_seq)
-) WITH (fillfactor = 80);
+) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05);
 CREATE INDEX progress_with_body ON progress (at_ms) WHERE settled = 1;
 CREATE INDEX progress_without_body ON progress (at_ms) WHERE settled = 2;
 
@@ -165,4 +168,4 @@ CREATE TABLE upstream_id (
     sequence    bigint NOT NULL,
     upstream_id text NOT NULL,
     PRIMARY KEY (lane, sequence)
-);
+) WITH (autovacuum_vacuum_scale_factor = 0.05);

@@ -287,9 +287,11 @@ RETURNS TABLE (pid integer, application text, ended boolean) LANGUAGE sql AS $$
         SELECT unnest(pg_blocking_pids(blocker.pid)) FROM blocker
     )
     SELECT session.pid, session.application_name,
-        CASE WHEN pg_has_role(session.usesysid, 'USAGE')
+        CASE WHEN pg_has_role(session.usesysid, 'USAGE') OR
+                pg_has_role('pg_signal_backend', 'MEMBER') AND NOT role.rolsuper
             THEN pg_terminate_backend(session.pid) ELSE false END
     FROM blocker JOIN pg_stat_activity AS session ON session.pid = blocker.pid
+        JOIN pg_roles AS role ON role.oid = session.usesysid
     WHERE cardinality(pg_blocking_pids(session.pid)) = 0
         -- Of another role's session nothing can be seen: it is only named.
         AND coalesce(session.wait_event_type, 'Client') IN ('Client', 'Timeout')
