@@ -41,7 +41,7 @@ INTAKE_BYTES_MAX: Final = 32 * 1024 * 1024
 #: Messages a slot may have claimed ahead of their outcome (the watermark's step).
 WATERMARK_STEP: Final = 64
 #: Message references one slot keeps in memory; beyond this they stay in the store.
-SLOT_WINDOW_MESSAGES: Final = 512
+SLOT_WINDOW_MESSAGES: Final = 2048
 SLOT_WINDOW_BYTES: Final = 16 * 1024 * 1024
 #: Of these, messages behind a blocked recipient (retry, pacing) are counted apart.
 SLOT_PARKED_MESSAGES: Final = 65_536

@@ -17,7 +17,7 @@ from multiconnect.errors import StoreUnavailable
 from multiconnect.model.cluster import Move
 from multiconnect.model.log import LogWrite, UpstreamId
 from multiconnect.store.port import LogStore
-from multiconnect.store.postgres import statement
+from multiconnect.store.postgres import frozen, sessions, statement
 from multiconnect.store.postgres.failures import DRIVER_ERRORS
 from tests.contract.cluster import OUT, Cluster, Stores, append
 from tests.support.postgres import PostgresServer
@@ -37,6 +37,21 @@ fence AS MATERIALIZED (
 )"""
 #: A lock too weak: an UPDATE of the epoch does not wait for it.
 KEY_SHARE = statement.FENCE.replace("FOR SHARE", "FOR KEY SHARE")
+
+
+@pytest.fixture(autouse=True)
+def patience(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let steps wait for their locks as long as a case holds them, unless ending that is the case.
+
+    On a busy machine the hands of these tests would be taken for frozen clients.
+    """
+    if request.node.callspec.params["case"] is not frozen_inside_a_transaction:
+        for name in ("STORE_LOCK_WAIT_S", "STORE_ANSWER_MAX_S", "STORE_TIMEOUT_S"):
+            monkeypatch.setattr(sessions, name, 2 * DEADLINE_S)
+        monkeypatch.setattr(sessions, "STORE_LOCK_TRIES_MAX", 1000)
+        monkeypatch.setattr(
+            frozen, "_END_BLOCKERS", "SELECT 1, '', false WHERE $1 = 0 AND $2 < '0'"
+        )
 
 
 @pytest.fixture
@@ -185,14 +200,14 @@ async def drained_move(stage: Stage) -> None:
 async def frozen_inside_a_transaction(stage: Stage) -> bool:
     """The zombie did its check and its write, and froze before COMMIT."""
     fence = statement.FENCE.format("ARRAY[0]", "ARRAY[1]", "ARRAY[NULL]", "'a'")
-    async with stage.connection() as frozen:
-        await frozen.execute("BEGIN")
-        assert await frozen.fetchval(f"WITH {fence} SELECT slot FROM fence") == 0
-        await frozen.execute("INSERT INTO upstream_id VALUES (0, 1, 'late')")
+    async with stage.connection() as stopped:
+        await stopped.execute("BEGIN")
+        assert await stopped.fetchval(f"WITH {fence} SELECT slot FROM fence") == 0
+        await stopped.execute("INSERT INTO upstream_id VALUES (0, 1, 'late')")
         await stage.grant("b")
         before = await stage.seen()
         with contextlib.suppress(*DRIVER_ERRORS):
-            await frozen.execute("COMMIT")
+            await stopped.execute("COMMIT")
         return await stage.seen() != before
 
 

@@ -108,7 +108,8 @@ def write_of(step: int) -> LogWrite:
         appends,
         progress=tuple(
             Progress(OUT, slot, before, SENT * 4, settled=True, at_ms=START_MS)
-            for slot in SLOTS if step
+            for slot in SLOTS
+            if step
         ),
         marks=tuple(Mark(OUT, slot, base + 3, before) for slot in SLOTS if step),
         retries=(Retry(OUT, 1, base, 1, START_MS, None, f"try {step}"),),
@@ -120,11 +121,14 @@ def write_of(step: int) -> LogWrite:
 
 def digest(db: apsw.Connection) -> str:
     """Return a digest of every row of the ledger."""
-    tables = [name for (name,) in db.execute(
-        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
-        " ORDER BY name"
-    )]
-    rows = [list(db.execute(f"SELECT * FROM {table} ORDER BY 1, 2")) for table in tables]  # noqa: S608
+    tables = [
+        name
+        for (name,) in db.execute(
+            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+            " ORDER BY name"
+        )
+    ]
+    rows = [list(db.execute(f"SELECT * FROM {table} ORDER BY 1, 2")) for table in tables]
     return hashlib.sha256(repr(list(zip(tables, rows, strict=True))).encode()).hexdigest()
 
 
@@ -191,9 +195,7 @@ async def cut_everywhere(run: Run, folder: Path, steps: int, every: int) -> dict
 SAMPLED = 53
 
 
-@pytest.mark.parametrize(
-    "every", [SAMPLED, pytest.param(1, marks=pytest.mark.slow, id="all")]
-)
+@pytest.mark.parametrize("every", [SAMPLED, pytest.param(1, marks=pytest.mark.slow, id="all")])
 async def test_a_power_cut_at_any_moment_loses_nothing_that_was_promised(
     run: Run, memory: Path, every: int
 ) -> None:

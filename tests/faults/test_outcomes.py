@@ -62,9 +62,7 @@ async def test_replies_of_the_upstream_that_are_lost_make_marked_repeats(
 
 
 @pytest.mark.parametrize("applied", [True, False], ids=["applied", "not applied"])
-async def test_a_sent_that_may_not_be_stored_is_not_sent_again(
-    stage: Stage, applied: bool
-) -> None:
+async def test_a_sent_that_may_not_be_stored_is_not_sent_again(stage: Stage, applied: bool) -> None:
     """[6] The store does not say whether it took the outcome; the owner still knows it."""
     a = await stage.member("a")
     await stage.grant("a")

@@ -85,8 +85,10 @@ def test_an_owner_fails_at_the_worst_moment(
         before = cluster.snapshot()
         cluster.tickets.put(f"{fault}@{victim.name}")
         after = cluster.until(
-            lambda seen: death_of(seen, victim.incarnation)
-            and seen.slots[0].owner not in {None, victim.incarnation},
+            lambda seen: (
+                death_of(seen, victim.incarnation)
+                and seen.slots[0].owner not in {None, victim.incarnation}
+            ),
             f"{victim.name} fails and is replaced",
         )
         load.wait_for(200)
@@ -152,10 +154,12 @@ def test_a_drain_that_takes_too_long_is_never_forced(
         before = cluster.snapshot()
         cluster.restart()
         moved = cluster.until(
-            lambda seen: sum(
-                new.epoch > old.epoch
-                for new, old in zip(seen.slots, before.slots, strict=True)
-            ) == 31,
+            lambda seen: (
+                sum(
+                    new.epoch > old.epoch for new, old in zip(seen.slots, before.slots, strict=True)
+                )
+                == 31
+            ),
             "all slots but one have moved",
         )
         assert moved.slots[0].epoch == before.slots[0].epoch

@@ -117,7 +117,9 @@ async def test_slicing_cuts_without_losing(proxy: FaultProxy, connect: Connect, 
 
 
 @pytest.mark.parametrize("way", list(Way))
-async def test_what_is_held_arrives_later(proxy: FaultProxy, connect: Connect, echo: Echo, way: Way) -> None:
+async def test_what_is_held_arrives_later(
+    proxy: FaultProxy, connect: Connect, echo: Echo, way: Way
+) -> None:
     reader, writer = await connect()
     assert await said(reader, writer, b"before") == b"before"
     proxy.hold(way=way)
@@ -146,7 +148,9 @@ async def test_a_blackhole_swallows_one_way_until_it_ends_in_a_reset(
     assert await said(reader, writer, b"after") == b"after"
 
 
-async def test_reset_ends_connections_and_refuse_the_new_ones(proxy: FaultProxy, connect: Connect) -> None:
+async def test_reset_ends_connections_and_refuse_the_new_ones(
+    proxy: FaultProxy, connect: Connect
+) -> None:
     reader, writer = await connect()
     assert await said(reader, writer, b"before") == b"before"
     proxy.refuse()
@@ -158,7 +162,9 @@ async def test_reset_ends_connections_and_refuse_the_new_ones(proxy: FaultProxy,
     assert await said(*await connect(), b"after") == b"after"
 
 
-async def test_half_close_ends_one_way_only(proxy: FaultProxy, connect: Connect, echo: Echo) -> None:
+async def test_half_close_ends_one_way_only(
+    proxy: FaultProxy, connect: Connect, echo: Echo
+) -> None:
     reader, writer = await connect()
     assert await said(reader, writer, b"before") == b"before"
     await proxy.half_close(Way.BACK)

@@ -55,9 +55,10 @@ def test_an_owner_that_froze_before_its_first_byte_wakes_up_as_a_zombie(roles: L
         load.wait_for(100)
     assert_lease_death(roles, "a")
     verdict = load.assert_clean()
-    # What one turn of its loop had begun to hand over arrives, nothing after it: one per recipient.
+    # What one turn of its loop had begun arrives, nothing after it: one per recipient.
     rows = zip(arrivals_in(roles.arrivals), senders_in(roles.arrivals), strict=True)
-    late = [row.recipient for row, pid in list(rows)[taken_over:] if pid == roles.processes["a"].pid]
+    zombie = roles.processes["a"].pid
+    late = [row.recipient for row, pid in list(rows)[taken_over:] if pid == zombie]
     assert late
     assert len(late) == len(set(late))
     assert verdict.marked_repeats >= len(late)

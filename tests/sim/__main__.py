@@ -1,72 +1,126 @@
-"""`python -m tests.sim --seeds N [--first S] [--json FILE] [--verbose]`: run that many seeds.
+"""`python -m tests.sim --seeds N [--first S] [--jobs J] [--json FILE] [--verbose]`.
 
-Exit code 1 when an invariant was broken. The last line has the totals.
+Runs that many seeds. Exit code 1 when an invariant was broken; then each such seed is named with
+the command that tells its story. The last line has the totals.
 """
 
 import argparse
+import gc
 import json
+import multiprocessing
+import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.sim.run import Verdict, run_seed
+
+#: Between two collections of garbage: worlds are full of cycles, and collecting takes time.
+_SEEDS_PER_COLLECTION = 8
+
+
+@dataclass
+class Totals:
+    """What all runs together came to."""
+
+    seeds: int = 0
+    simulated_s: float = 0.0
+    cpu_s: float = 0.0
+    counts: Counter[str] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)
+    broken: dict[int, tuple[str, ...]] = field(default_factory=dict)
+
+    def add(self, verdict: Verdict) -> None:
+        self.seeds += 1
+        self.simulated_s += verdict.simulated_s
+        self.cpu_s += verdict.cpu_s
+        self.counts.update(verdict.counts)
+        self.faults.update(verdict.faults)
+        if verdict.violations:
+            self.broken[verdict.seed] = verdict.violations
+
+    def line(self, took_s: float) -> str:
+        """Return the closing line."""
+        speed = self.simulated_s / max(self.cpu_s, 1e-9)
+        return (
+            f"simulate: {self.seeds} seeds, {self.simulated_s / 3600:.2f} simulated hours, "
+            f"{self.faults.total()} faults, {self.counts['acknowledged']} acknowledgements, "
+            f"{self.counts['effects']} effects, {len(self.broken)} seeds broke an invariant; "
+            f"{took_s:.0f} s, {speed:.0f} x real time per core"
+        )
+
+    def as_json(self) -> dict[str, object]:
+        """Return what is committed of a long run."""
+        return {
+            "revision": _revision(),
+            "seeds": self.seeds,
+            "simulated_hours": round(self.simulated_s / 3600, 3),
+            "cpu_s": round(self.cpu_s, 1),
+            "faults_injected": self.faults.total(),
+            "violations": len(self.broken),
+            "broken_seeds": self.broken,
+            "faults": dict(self.faults.most_common()),
+            "counts": dict(self.counts),
+        }
 
 
 def main(arguments: list[str]) -> int:
     """Run the seeds and report."""
     wanted = _parser().parse_args(arguments)
-    totals: Counter[str] = Counter()
-    failed: list[Verdict] = []
-    started = time.monotonic()
-    for seed in range(wanted.first, wanted.first + wanted.seeds):
-        verdict = run_seed(seed, print if wanted.verbose else None)
-        _add(totals, verdict)
+    totals, started_s = Totals(), time.monotonic()
+    seeds = range(wanted.first, wanted.first + wanted.seeds)
+    for verdict in _verdicts(seeds, wanted.jobs, verbose=wanted.verbose):
+        totals.add(verdict)
         if verdict.violations:
-            failed.append(verdict)
-            _report(verdict)
-    line = _summary(wanted.seeds, totals, len(failed), time.monotonic() - started)
-    print(line)
+            print(f"seed {verdict.seed}: {verdict.violations[0]}")
+            print(f"    ./run simulate --seeds 1 --first {verdict.seed} --verbose", flush=True)
     if wanted.json:
-        result = {
-            "first": wanted.first, "seeds": wanted.seeds, "violations": len(failed),
-            "totals": dict(totals), "failed": {v.seed: v.violations for v in failed},
-        }  # fmt: skip
-        Path(wanted.json).write_text(json.dumps(result, indent=1) + "\n")
-    return 1 if failed else 0
+        text = json.dumps({"first": wanted.first, **totals.as_json()}, indent=1)
+        wanted.json.write_text(text + "\n", encoding="utf-8")
+    print(totals.line(time.monotonic() - started_s))
+    return 1 if totals.broken else 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="./run simulate")
     parser.add_argument("--seeds", type=int, default=100, help="how many (default 100)")
     parser.add_argument("--first", type=int, default=1, help="the first seed (default 1)")
-    parser.add_argument("--json", metavar="FILE", help="write the totals there")
+    parser.add_argument("--jobs", type=int, default=1, help="processes to share them (default 1)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the totals there")
     parser.add_argument("--verbose", action="store_true", help="tell the story of each run")
     return parser
 
 
-def _add(totals: Counter[str], verdict: Verdict) -> None:
-    totals.update(verdict.counts)
-    totals.update({f"fault: {name}": count for name, count in verdict.faults.items()})
-    totals["faults"] += sum(verdict.faults.values())
-    totals["simulated_ms"] += round(verdict.simulated_s * 1000)
-    totals["cpu_ms"] += round(verdict.cpu_s * 1000)
+def _verdicts(seeds: Iterable[int], jobs: int, *, verbose: bool) -> Iterator[Verdict]:
+    _collect_seldom()
+    if verbose or jobs == 1:
+        for seed in seeds:
+            yield _one(seed, verbose=verbose)
+        return
+    with multiprocessing.Pool(jobs, _collect_seldom) as pool:
+        yield from pool.imap(_one, seeds, chunksize=20)
 
 
-def _report(verdict: Verdict) -> None:
-    print(f"seed {verdict.seed}: {verdict.violations[0]}")
-    print(f"    ./run simulate --seeds 1 --first {verdict.seed} --verbose", flush=True)
+def _one(seed: int, *, verbose: bool = False) -> Verdict:
+    verdict = run_seed(seed, print if verbose else None)
+    if seed % _SEEDS_PER_COLLECTION == 0:
+        gc.collect()
+    return verdict
 
 
-def _summary(seeds: int, totals: Counter[str], failed: int, took_s: float) -> str:
-    simulated_s = totals["simulated_ms"] / 1000
-    speed = simulated_s / max(totals["cpu_ms"] / 1000, 1e-9)
-    return (
-        f"simulate: {seeds} seeds, {simulated_s / 3600:.2f} simulated hours, "
-        f"{totals['faults']} faults, {totals['acknowledged']} acknowledgements, "
-        f"{totals['effects']} effects, {failed} seeds broke an invariant; "
-        f"{took_s:.0f} s, {speed:.0f} x real time per core"
-    )
+def _collect_seldom() -> None:
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+
+
+def _revision() -> str:
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
 
 
 if __name__ == "__main__":

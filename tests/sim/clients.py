@@ -118,6 +118,8 @@ class Clients:
 
     def _look(self) -> None:
         lanes = self._router._lanes
+        if lanes.history_lost:
+            self._world.found("4", f"{self._process.incarnation} was told of less than was stored")
         self._world.bench.routers.looked(
             self._process.incarnation, lanes._epochs, lanes.parked_bytes,
             self._world.options.parked_max_bytes,

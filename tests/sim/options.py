@@ -26,6 +26,10 @@ class Options:
     #: Share of effects that a webhook reports on.
     webhooks: float = 0.0
     parked_max_bytes: int = ROUTER_PARKED_BYTES_MAX
+    #: Windows, groups and claims of a few messages, so that they are full all the time.
+    small_limits: bool = False
+    #: Messages a second over all owners; None: no limit.
+    number_rate: float | None = None
     batch_max: int = 4
     upstream_latency_s: float = 0.01
     #: How much slower than one fast machine the network and the disk are.
@@ -41,6 +45,8 @@ class Options:
         ]
         words += [f"network and disk {self.pace:.0f} x slower"] if self.pace != 1 else []
         words += ["the upstream dedupes"] if self.dedupes else []
+        words += ["small limits"] if self.small_limits else []
+        words += [f"{self.number_rate:.0f} messages/s upstream"] if self.number_rate else []
         words += [f"webhooks for {self.webhooks:.0%}"] if self.webhooks else []
         if self.parked_max_bytes < ROUTER_PARKED_BYTES_MAX:
             words.append(f"routers park {self.parked_max_bytes} bytes")
@@ -64,6 +70,8 @@ def options_of(seed: int) -> Options:
         dedupes=rng.random() < 0.25,
         webhooks=rng.choice([0.0, 0.0, 0.3]),
         parked_max_bytes=rng.choice([ROUTER_PARKED_BYTES_MAX] * 4 + [700]),
+        small_limits=rng.random() < 0.3,
+        number_rate=rng.choice([None, None, None, 80.0]),
         batch_max=rng.choice([1, 4, 16]),
         pace=rng.choice([1.0, 5.0, 15.0, 25.0]),
         upstream_latency_s=rng.choice([0.004, 0.02, 0.08]),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from multiconnect.coreapp.coreapp import CoreApp
 from multiconnect.coreapp.group import Submitted
+from multiconnect.coreapp.pacing import Pacing
 from multiconnect.coreapp.process import _leave, _until_stopped
 from multiconnect.dataplane.router import Router
 from multiconnect.errors import Refused
@@ -45,7 +46,8 @@ async def coreapp(world: "World", process: SimProcess, generation: int, stop: as
     upstream = SimUpstream(world.upstream, process, world.options.batch_max)
     app = CoreApp(
         process.incarnation, store.control, await store.log(process.incarnation), upstream,
-        world.timers, process, in_doubt_resend=world.options.in_doubt_resend,
+        world.timers, process, Pacing(world.options.number_rate, pair_rate=False),
+        in_doubt_resend=world.options.in_doubt_resend,
     )  # fmt: skip
     app._dispatcher._rng = random.Random(process.rng.random())
     _watch_intake(world, process, app)

@@ -6,9 +6,6 @@ from typing import Any
 
 from tests.sim.process import CURRENT
 
-#: (seconds, actor, text)
-Line = tuple[float, str, str]
-
 
 class Story:
     """Lines as they happen; `digest` stands for all of them when nobody listens."""
@@ -26,6 +23,10 @@ class Story:
     def say(self, actor: object, text: str, *details: object) -> None:
         """Add a line; `details` are filled into the text only when somebody listens."""
         self.digest = (self.digest * 1_000_003 + round(self._now_s() * 1e9)) & 0xFFFFFFFFFFFFFFFF
+        self.overhear(actor, text, *details)
+
+    def overhear(self, actor: object, text: str, *details: object) -> None:
+        """Add a line that is not folded into the digest."""
         if self._tell is not None:
             line = text % details if details else text
             self._tell(f"{self._now_s():9.4f} s  {actor!s:<16} {line}")
@@ -44,7 +45,7 @@ class StoryLog(logging.Handler):
         text = record.getMessage() + "".join(f" {k}={v}" for k, v in extra.items())
         if record.exc_info and record.exc_info[1] is not None:
             text += f" ({type(record.exc_info[1]).__name__}: {record.exc_info[1]})"
-        self._story.say(process.incarnation if process else "", "%s", text)
+        self._story.overhear(process.incarnation if process else "", "%s", text)
 
 
 _PLAIN = {*vars(logging.makeLogRecord({})), "message", "asctime"}

@@ -1,7 +1,6 @@
 """One simulated cluster from its first process to its last verdict."""
 
 import asyncio
-import logging
 import random
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
@@ -123,7 +122,8 @@ class World:
             self._end(process, reason)
 
     def _end(self, process: SimProcess, reason: str) -> None:
-        self.story.say(process.incarnation, "ends: %s", reason)
+        if not self._is_over:
+            self.story.say(process.incarnation, "ends: %s", reason)
         self.apps.pop(process.incarnation, None)
         self.routers.pop(process.incarnation, None)
         self.clients.pop(process.incarnation, None)
@@ -235,6 +235,10 @@ class World:
                 return f"slot {row.slot} is on its way from {row.owner} to {row.drain_to}"
         if self.bench.log.unsettled:
             return f"{self.bench.log.unsettled} messages are not final"
+        for name, app in self.apps.items():
+            figures = app.figures()
+            if figures["in_flight"] or figures["backlog"]:
+                return f"{name} counts {figures}"
         parked = {name: router.parked_bytes for name, router in self.routers.items()}
         return next((f"{n} holds {b} bytes" for n, b in parked.items() if b), "")
 
@@ -245,6 +249,8 @@ class World:
             batch = next(lane.batches_from(sequence), None)
             if batch is None or sent.payload not in batch.body:
                 self.found("3", f"{sent} is gone from the store")
+            elif not lane.progress[batch.base_seq].settled:
+                self.found("16", f"the batch of {sent} is final, and not called settled")
             state = self.bench.log.state_of(slot, sequence)
             if state in (State.SENT, State.DELIVERED, State.READ) and not sent.effects:
                 self.found("3", f"{sent} is {state.name} and never reached the upstream")
@@ -252,13 +258,9 @@ class World:
     def close(self) -> None:
         """Take everything apart without a sound."""
         self._is_over = True
-        logging.disable(logging.CRITICAL)
-        try:
-            for task in asyncio.all_tasks(self.loop):
-                task._log_destroy_pending = False  # type: ignore[attr-defined]
-                _close(task.get_coro())
-        finally:
-            logging.disable(logging.NOTSET)
+        for task in asyncio.all_tasks(self.loop):
+            task._log_destroy_pending = False  # type: ignore[attr-defined]
+            _close(task.get_coro())
         self.loop.close()
 
 

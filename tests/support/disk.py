@@ -9,7 +9,6 @@ dirty pages).
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,13 +72,11 @@ class Disk(apsw.VFS):
         self.watched = watched
         self._fail_at: int | None = None
         self._error: type[apsw.Error] = apsw.IOError
-        self._only = FALLIBLE
+        self._only: tuple[str, ...] = FALLIBLE
         super().__init__("watched", self.base, makedefault=True)
 
     # --- failing -----------------------------------------------------------------------------
-    def fail(
-        self, call: int, error: type[apsw.Error], only: tuple[str, ...] = FALLIBLE
-    ) -> None:
+    def fail(self, call: int, error: type[apsw.Error], only: tuple[str, ...] = FALLIBLE) -> None:
         """Let the call with this number (0 is the next one that counts) fail, once."""
         self.calls, self._fail_at, self._error, self._only = 0, call, error, only
         self.failed_call = ""
@@ -156,4 +153,4 @@ class _File(apsw.VFSFile):
 def contents(path: Path) -> dict[str, bytes]:
     """Return a file and its WAL as they are, for a power cut to start from."""
     places = (str(path), f"{path}-wal")
-    return {place: Path(place).read_bytes() for place in places if os.path.exists(place)}
+    return {place: Path(place).read_bytes() for place in places if Path(place).exists()}

@@ -45,11 +45,15 @@ class FaultyCluster(LiveCluster):
     # --- looking -----------------------------------------------------------------------------
     def snapshot(self) -> Snapshot:
         """Read what the store says."""
-        return asyncio.run(self._ask(lambda control: control.snapshot()))
+        found: Snapshot = asyncio.run(self._ask(lambda control: control.snapshot()))
+        return found
 
     def audit(self) -> list[AuditEntry]:
         """Read the changes of the map, oldest first."""
-        return asyncio.run(self._ask(lambda control: control.audit(10_000)))[::-1]
+        newest_first: list[AuditEntry] = asyncio.run(
+            self._ask(lambda control: control.audit(10_000))
+        )
+        return newest_first[::-1]
 
     async def _ask(self, question: Callable[[Any], Any]) -> Any:
         store = await open_store(str(self.ready["store"]))
@@ -112,7 +116,9 @@ def coreapps(snapshot: Snapshot) -> list[Node]:
 def is_whole(snapshot: Snapshot, shards: int) -> bool:
     """Whether the map is of that many shards, each with one ready owner of its own."""
     ready = {node.incarnation for node in coreapps(snapshot)}
-    owners = [{row.owner for row in snapshot.slots if row.slot % shards == n} for n in range(shards)]
+    owners = [
+        {row.owner for row in snapshot.slots if row.slot % shards == n} for n in range(shards)
+    ]
     return (
         snapshot.cluster.shards == snapshot.cluster.target_shards == shards
         and all(len(one) == 1 and one <= ready for one in owners)
@@ -124,7 +130,11 @@ class RouterLoad:
     """A `Talk` in a thread of its own, until stopped."""
 
     def __init__(
-        self, cluster: FaultyCluster, recipients: Sequence[str], *, period_s: float = 0.02,
+        self,
+        cluster: FaultyCluster,
+        recipients: Sequence[str],
+        *,
+        period_s: float = 0.02,
         timeout_s: float | None = None,
     ) -> None:
         self._cluster = cluster
@@ -198,7 +208,7 @@ class RouterLoad:
         try:
             with asyncio.Runner(loop_factory=new_event_loop) as runner:
                 runner.run(self._run())
-        except BaseException as error:  # noqa: BLE001 - handed to the test's thread
+        except BaseException as error:
             self._error = error
         finally:
             self._started.set()
@@ -212,9 +222,7 @@ class RouterLoad:
 
 
 @contextlib.contextmanager
-def faulty_cluster(
-    folder: Path, *options: str, upstream: str = "null"
-) -> Iterator[FaultyCluster]:
+def faulty_cluster(folder: Path, *options: str, upstream: str = "null") -> Iterator[FaultyCluster]:
     """A started cluster; everything of it is gone afterwards."""
     cluster = FaultyCluster(folder, *options, upstream=upstream)
     try:

@@ -26,6 +26,7 @@ Signs, which hold until they fall:
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import os
 import signal
@@ -82,7 +83,7 @@ class FaultyUpstream:
             stop()
         if self._tickets.take("block-loop"):
             time.sleep(3)  # noqa: ASYNC251 -- the point of it
-        while self._tickets.standing("hold") in {message.recipient for message in messages}:
+        while self._tickets.standing("hold") in {message.recipient for message in messages}:  # noqa: ASYNC110 -- a file tells nobody
             await asyncio.sleep(0.01)
         return list(await self._inner.send(messages))
 
@@ -134,9 +135,9 @@ class Faults:
 
 def faulty_coreapp(tickets: Tickets) -> Any:
     """Return the CoreApp's `run` with hooks."""
-    from multiconnect.coreapp import process
-    from multiconnect.store.sqlite import log
-
+    # Names that the modules import for themselves, so that only this process is changed.
+    process: Any = importlib.import_module("multiconnect.coreapp.process")
+    log: Any = importlib.import_module("multiconnect.store.sqlite.log")
     faults, open_store, open_upstream = Faults(tickets), process.open_store, process.open_upstream
     write_group = log.write_group
 
@@ -161,8 +162,7 @@ def faulty_coreapp(tickets: Tickets) -> Any:
 
 def faulty_master(tickets: Tickets) -> Any:
     """Return the Master's `run` with hooks."""
-    from multiconnect.master import process
-
+    process: Any = importlib.import_module("multiconnect.master.process")
     faults, open_store = Faults(tickets), process.open_store
 
     async def store(*args: Any, **options: Any) -> Any:

@@ -36,7 +36,8 @@ class LoneRoles(FaultyCluster):
         folder = self.folder / "data"
         settings = ProcessSettings(
             store=str(self.ready["store"]), incarnation=name, name=name, role=role,
-            host=f"host-of-{name}", data_dir=str(folder), log_file=str(folder / f"{name}.log"), pair_rate=False,
+            host=f"host-of-{name}", data_dir=str(folder),
+            log_file=str(folder / f"{name}.log"), pair_rate=False,
         )  # fmt: skip
         if role is Role.COREAPP:
             settings = replace(settings, socket_path=str(folder / f"{name}.sock"))

@@ -44,7 +44,10 @@ class Pipe:
     """Carries bytes from `reader` to `writer` until either ends."""
 
     def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, weather: Weather,
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        weather: Weather,
         rng: random.Random,
     ) -> None:
         self._reader = reader

@@ -52,7 +52,7 @@ class FaultProxy:
         """Listen; `address` is where."""
         scheme, _, rest = self._listen.partition(":")
         if scheme == "unix":
-            Path(rest).unlink(missing_ok=True)
+            await asyncio.to_thread(Path(rest).unlink, missing_ok=True)
             self._server = await asyncio.start_unix_server(self._accept, rest)
             self.address = f"unix:{rest}"
             return

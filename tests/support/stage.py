@@ -31,9 +31,7 @@ from tests.support.talk import Talk
 from tests.support.upstreams import MemoryUpstream
 
 #: Short enough for a test to outwait.
-TIMERS = Timers(
-    renew_s=0.1, lease_ttl_s=0.6, margin_s=0.1, grace_s=0.1, ping_s=0.05, silence_s=0.3
-)
+TIMERS = Timers(renew_s=0.1, lease_ttl_s=0.6, margin_s=0.1, grace_s=0.1, ping_s=0.05, silence_s=0.3)
 
 
 @dataclass
@@ -102,7 +100,8 @@ class Stage:
         apps: list[CoreApp] = []
         server, address = await listen(
             lambda: apps[0].new_endpoint(),  # noqa: PLW0108 -- looked up when somebody connects
-            str(self.folder / f"{name}.sock"), "127.0.0.1" if tcp else "",
+            str(self.folder / f"{name}.sock"),
+            "127.0.0.1" if tcp else "",
         )
         assert await store.control.join(_node(name, Role.COREAPP, address))
         log: Any = await store.log(name)

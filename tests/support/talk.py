@@ -8,6 +8,8 @@ acknowledged in time is a failure, and its number may be missing or not.
 from __future__ import annotations
 
 import asyncio
+import itertools
+import math
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -16,14 +18,23 @@ from multiconnect import Router
 from multiconnect.errors import MulticonnectError
 from tests.support.history import Acknowledged
 
+#: The load wakes up this often.
+_TICK_S = 0.002
+
 
 class Talk:
     """Sends until told to stop; `period_s` is per recipient, and recipients take turns."""
 
     def __init__(
-        self, router: Router, recipients: Sequence[str], *, period_s: float = 0.01,
+        self,
+        router: Router,
+        recipients: Sequence[str],
+        *,
+        period_s: float = 0.01,
         timeout_s: float | None = None,
+        text: str = "seq",
     ) -> None:
+        self._text = text
         self._router = router
         self._recipients = recipients
         self._period_s = period_s
@@ -36,6 +47,8 @@ class Talk:
         self.slots: list[int] = []
         self.failures: list[str] = []
         self.sent = 0
+        #: The longest time by which the load itself was late.
+        self.lag_s = 0.0
 
     @property
     def parked_bytes(self) -> int:
@@ -44,18 +57,19 @@ class Talk:
 
     async def run(self) -> None:
         """Send until `stop`; ends once everything sent is answered."""
-        loop = asyncio.get_running_loop()
-        step_s = self._period_s / len(self._recipients)
-        due_s = loop.time()
+        due_s = time.monotonic()
+        # Several at a time, or the load would be all timers.
+        many = math.ceil(len(self._recipients) * _TICK_S / self._period_s)
+        turn = itertools.cycle(self._recipients)
         while not self._stopping.is_set():
-            for recipient in self._recipients:
+            for recipient in itertools.islice(turn, many):
                 self.send(recipient)
-                due_s += step_s
-                if (early_s := due_s - loop.time()) > 0:
-                    await asyncio.sleep(early_s)
+            due_s += self._period_s * many / len(self._recipients)
+            now_s = time.monotonic()
+            self.lag_s = max(self.lag_s, now_s - due_s)
+            await asyncio.sleep(max(0.0, due_s - now_s))
             # What a stalled machine made us miss is not made up for.
-            due_s = max(due_s, loop.time() - self._period_s)
-            await asyncio.sleep(0)
+            due_s = max(due_s, now_s - self._period_s)
         await asyncio.gather(*self._tasks)
 
     def stop(self) -> None:
@@ -85,12 +99,16 @@ class Talk:
 
     async def _send(self, recipient: str, number: int) -> None:
         asked_s = time.monotonic()
-        body = {"type": "text", "text": {"body": f"seq:{number}"}}
+        body = {"type": "text", "text": {"body": f"{self._text}:{number}"}}
         try:
             receipt = await self._router.send(recipient, body, timeout_s=self._timeout_s)
         except MulticonnectError as error:
             self.failures.append(f"{recipient} {number}: {type(error).__name__}: {error}")
             return
         done_s = time.monotonic()
-        self.acknowledged.append(Acknowledged(recipient, number, receipt.id, asked_s, done_s))
-        self.slots.append(receipt.slot)
+        self.noted(Acknowledged(recipient, number, receipt.id, asked_s, done_s), receipt.slot)
+
+    def noted(self, acknowledged: Acknowledged, slot: int) -> None:
+        """Keep an acknowledgement."""
+        self.acknowledged.append(acknowledged)
+        self.slots.append(slot)

@@ -335,8 +335,10 @@ class SlotQueue:
         return bool(self._to_claim) and self._claim_room > 0
 
     def _next_watermark(self) -> int | None:
+        if self.draining or not self._unclaimed:
+            return None
         room = self._claim_room
-        if self.draining or not room or not self._unclaimed:
+        if not room:
             return None
         last = min(room, len(self._unclaimed)) - 1
         return self._unclaimed[last].sequence

@@ -119,7 +119,8 @@ async def test_a_grant_that_vanishes_while_it_is_opened_keeps_nobody_waiting(rig
     rig.logs["a"].fail_once("open_slot")
     await rig.grant("a", [5], wait=False)
     sender = Sender(5)
-    await until(lambda: "open_slot" in rig.logs["a"].calls[-1:])
+    await until(lambda: rig.logs["a"].calls.count("open_slot") == 2)
+    assert a._committer._opening == {5}
     a.submit(sender.batch(("1631", ONE, "")))
     await rig.control.release(5, 1, "a", "test")
     await rig.grant("b", [5])

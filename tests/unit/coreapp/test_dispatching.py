@@ -4,6 +4,7 @@ A connector may be anybody's code: its bugs leave its own messages in doubt and 
 """
 
 import asyncio
+import math
 
 import orjson
 import pytest
@@ -120,11 +121,27 @@ async def test_a_batch_that_cannot_be_read_is_told_and_the_rest_goes_on(rig, a, 
     await until(lambda: rig.states()[2] is State.SENT)
 
 
+async def test_a_long_line_behind_a_retry_holds_up_nobody_else(rig, monkeypatch):
+    """All that the watermark covers is written as held, and nothing is in flight that would wake
+    the committer for the next step."""
+    monkeypatch.setattr("multiconnect.coreapp.coreapp._REREAD_S", 60.0)
+    a = await rig.app("a")
+    await rig.grant("a")
+    rig.upstream.answer = lambda m: (
+        Outcome.sent() if m.recipient == "1632" else Outcome.retry("busy", after_s=600)
+    )
+    sender = Sender(SLOT)
+    line = [("1631", orjson.dumps({"n": n}), "") for n in range(400)]
+    a.submit(sender.batch(*line, ("1632", orjson.dumps({"n": 999}), "")))
+    await until(lambda: 999 in rig.upstream.bodies)
+
+
 # --- pacing ----------------------------------------------------------------------------------
 async def test_a_paced_number_sends_as_soon_as_a_slot_is_owned(rig):
     """While nothing is owned the rate lets nothing go, and no timer may remember that for ever."""
     app = await rig.app("a", Pacing(32_000.0, pair_rate=False))
-    app._dispatcher.pump()
+    await until(lambda: app._pacing.wait_s(app._clock.monotonic()) == math.inf)
+    app._dispatcher._pump()
     assert app._dispatcher._pump_timer is None
     await rig.grant("a")
     await rig.store("a", *range(20), recipient="1631")

@@ -112,6 +112,7 @@ def test_messages_behind_a_held_one_use_up_no_claims(queue):
     queue.queue.hold(first, ambiguous=False)
     queue.commit_all()
     assert sequences(queue.take()) == [1 + 2 * WATERMARK_STEP], "b, behind all of a's"
+    assert queue.queue._claims.count == 3
 
 
 def test_the_write_that_holds_a_line_is_followed_by_the_next_claims(queue):

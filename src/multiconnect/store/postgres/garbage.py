@@ -56,34 +56,7 @@ WITH old AS (
     WHERE progress.lane = going.lane AND progress.base_seq = going.base_seq RETURNING 1
 ) SELECT count(*) FROM marked
 """
-_DROP_STATES: Final = """
-WITH old AS (
-    SELECT lane, base_seq FROM progress WHERE settled = 2 AND at_ms < $1
-    ORDER BY at_ms LIMIT $2 FOR UPDATE SKIP LOCKED
-), measured AS (
-    SELECT old.*, old.base_seq + coalesce(count, 1) AS end_seq,
-        sum(coalesce(count, 1)) OVER (ORDER BY old.lane, old.base_seq)
-        - coalesce(count, 1) AS messages_before
-    FROM old LEFT JOIN batch USING (lane, base_seq)
-), going AS MATERIALIZED (
-    SELECT * FROM measured WHERE messages_before < $3
-), gone_ids AS (
-    DELETE FROM upstream_id USING going WHERE upstream_id.lane = going.lane
-        AND sequence >= going.base_seq AND sequence < going.end_seq
-), gone_failures AS (
-    DELETE FROM failure USING going WHERE failure.lane = going.lane
-        AND sequence >= going.base_seq AND sequence < going.end_seq
-), gone_retries AS (
-    DELETE FROM retry USING going WHERE retry.lane = going.lane
-        AND sequence >= going.base_seq AND sequence < going.end_seq
-), gone_batches AS (
-    DELETE FROM batch USING going
-    WHERE batch.lane = going.lane AND batch.base_seq = going.base_seq
-), gone AS (
-    DELETE FROM progress USING going
-    WHERE progress.lane = going.lane AND progress.base_seq = going.base_seq RETURNING 1
-) SELECT count(*) FROM gone
-"""
+_DROP_STATES: Final = "SELECT drop_states($1, $2, $3)"
 
 
 async def collect(session: Session, now_ms: int) -> int:

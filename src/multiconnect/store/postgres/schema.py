@@ -13,7 +13,7 @@ from multiconnect.store.migrate import Migration, migrations, pending
 from multiconnect.store.postgres.dsn import Dsn
 from multiconnect.store.postgres.session import Connection
 
-#: The oldest major version that is tested against.
+#: Older ones are no longer maintained.
 _SERVER_MIN: Final = 14
 _PATIENCE: Final = """
     SET LOCAL lock_timeout = '30s';
