@@ -92,7 +92,13 @@ class Engine:
         await store.control.join(self._node(me, Role.COREAPP))
         log = await store.log(me)
         app = self._app = CoreApp(
-            me, store.control, log, self._upstream, self._timers, self._clock, self._pacing,
+            me,
+            store.control,
+            log,
+            self._upstream,
+            self._timers,
+            self._clock,
+            self._pacing,
             in_doubt_resend=self._resend,
         )
         router = Router(store, events=self._events, clock=self._clock, make_link=self._make_link)
@@ -178,9 +184,16 @@ class Engine:
     def _node(self, incarnation: str, role: Role) -> Node:
         pid = os.getpid()
         return Node(
-            incarnation=incarnation, name=incarnation, role=role, host=identity.host_name(),
-            pid=pid, address="local:", generation=0, state=NodeState.JOINING,
-            start_ticks=identity.start_ticks(pid), boot_id=identity.boot_id(),
+            incarnation=incarnation,
+            name=incarnation,
+            role=role,
+            host=identity.host_name(),
+            pid=pid,
+            address="local:",
+            generation=0,
+            state=NodeState.JOINING,
+            start_ticks=identity.start_ticks(pid),
+            boot_id=identity.boot_id(),
         )
 
     async def _bury_predecessors(self, store: Store) -> None:

@@ -11,7 +11,7 @@ MulticonnectError
 ├── Unavailable                    the environment; the same call may succeed later
 │   ├── StoreUnavailable           "don't know": the store did not answer, or answered in doubt
 │   ├── Overloaded                 a named limit is reached
-│   └── DeadlineExceeded           the message was not acknowledged in time: it may or may not be stored
+│   └── DeadlineExceeded           not acknowledged in time: the message may be stored or not
 ├── Refused                        the cluster said no, with the reason
 ├── Closed                         used before start or after close
 └── Bug                            a state that must be impossible

@@ -50,6 +50,8 @@ SLOT_RECENT_BATCHES: Final = 256
 #: Bytes of stored batches a dispatcher reads back in one go.
 LOAD_BYTES: Final = 1024 * 1024
 UPSTREAM_IN_FLIGHT_MAX: Final = 256
+#: A message that was being sent when so many owners ended is given up, or it might end them all.
+OWNERS_LOST_MAX: Final = 3
 #: Messages handed to the upstream port in one call.
 UPSTREAM_BATCH_MAX: Final = 256
 #: A message that is still refused "for now" this long after it was accepted fails.

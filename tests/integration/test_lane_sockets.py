@@ -20,6 +20,7 @@ from tests.unit.dataplane.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_factories=["asyncio", "uvloop"])
 
+
 @pytest.fixture(params=["unix", "tcp"])
 async def rig(request, tmp_path):
     rig = Rig(tmp_path, request.param)

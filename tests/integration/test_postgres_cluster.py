@@ -167,7 +167,6 @@ def cluster_without_upstream(folder: Path, *options: str) -> Iterator[LiveCluste
             cluster.stop()
 
 
-@pytest.mark.slow
 def test_the_largest_cluster_has_at_most_80_sessions(tmp_path: Path, own_server: PostgresServer):
     options = ("--shards", "32", "--spares", "2", "--masters", "2", "--webs", "2")
     url = own_server.url("multiconnect")

@@ -128,9 +128,7 @@ async def test_a_page_holds_ten_thousand():
     async with calling() as caller:
         ledger = caller.simulator.simulation.ledger
         for n in range(10_001):
-            ledger._arrivals.add(
-                None, "x", "1", at_ms=n, duplicate=False, marked=False, previous=n
-            )
+            ledger._arrivals.add(None, "x", "1", at_ms=n, duplicate=False, marked=False, previous=n)
         _, first = await caller.get("/simulator/messages")
         _, second = await caller.get(f"/simulator/messages?since={first[-1]['n']}")
     assert (len(first), len(second)) == (10_000, 1)

@@ -135,10 +135,10 @@ class RouterLoad:
         recipients: Sequence[str],
         *,
         period_s: float = 0.02,
-        timeout_s: float | None = None,
+        text: str = "seq",
     ) -> None:
         self._cluster = cluster
-        self._options: dict[str, Any] = {"period_s": period_s, "timeout_s": timeout_s}
+        self._options: dict[str, Any] = {"period_s": period_s, "text": text}
         self._recipients = recipients
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._main, daemon=True)

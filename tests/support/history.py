@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,4 +89,4 @@ def longest_gap_s(acknowledged: list[Acknowledged], start_s: float, end_s: float
     """Return the longest time between two acknowledgements inside [start_s, end_s]."""
     times = sorted(a.done_s for a in acknowledged if start_s <= a.done_s <= end_s)
     edges = [start_s, *times, end_s]
-    return max(later - earlier for earlier, later in zip(edges, edges[1:], strict=False))
+    return max(later - earlier for earlier, later in pairwise(edges))

@@ -66,9 +66,21 @@ class LiveCluster:
         self._starts += 1
         ready = self.folder / f"ready-{self._starts}.json"
         self.process = _spawn(
-            ["up", "--data-dir", str(self.folder / "data"), "--http", "127.0.0.1:0",
-             "--upstream", self._upstream, "--ready-file", str(ready), *self._options],
-            self.folder / f"up-{self._starts}.log", self.program, self.environment,
+            [
+                "up",
+                "--data-dir",
+                str(self.folder / "data"),
+                "--http",
+                "127.0.0.1:0",
+                "--upstream",
+                self._upstream,
+                "--ready-file",
+                str(ready),
+                *self._options,
+            ],
+            self.folder / f"up-{self._starts}.log",
+            self.program,
+            self.environment,
         )
         self.ready = _wait_for_json(ready, self.process)
 
@@ -85,8 +97,15 @@ class LiveCluster:
 
     def status(self) -> dict[str, Any]:
         """Return `multiconnect status --json`."""
-        command = [sys.executable, "-m", "multiconnect.cli", "status", "--json",
-                   "--store", str(self.ready["store"])]
+        command = [
+            sys.executable,
+            "-m",
+            "multiconnect.cli",
+            "status",
+            "--json",
+            "--store",
+            str(self.ready["store"]),
+        ]
         done = subprocess.run(command, capture_output=True, check=True, timeout=30)
         return dict(json.loads(done.stdout))
 
@@ -94,8 +113,10 @@ class LiveCluster:
         """Return the first live node whose fields are as wanted; `shard=N` means "owns N"."""
         shard = wanted.pop("shard", None)
         for node in self.status()["nodes"]:
-            if node["state"] != "dead" and all(node[k] == v for k, v in wanted.items()) and (
-                shard is None or shard in node["shards"]
+            if (
+                node["state"] != "dead"
+                and all(node[k] == v for k, v in wanted.items())
+                and (shard is None or shard in node["shards"])
             ):
                 return dict(node)
         raise AssertionError(f"no live node with {wanted} (shard {shard}) in {self.status()}")
@@ -144,18 +165,23 @@ def live_cluster(folder: Path, *options: str) -> Iterator[tuple[LiveCluster, Sim
 
 def get_json(url: str, headers: dict[str, str] | None = None) -> Any:
     """GET a JSON document."""
-    with urlopen(Request(url, headers=headers or {}), timeout=30) as reply:  # noqa: S310
+    with urlopen(Request(url, headers=headers or {}), timeout=30) as reply:
         return json.loads(reply.read())
 
 
 def _spawn(
-    arguments: list[str], log: Path, program: str = "multiconnect.cli",
+    arguments: list[str],
+    log: Path,
+    program: str = "multiconnect.cli",
     environment: dict[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
     with log.open("wb") as out:
         return subprocess.Popen(
             [sys.executable, "-m", program, *arguments],
-            stdout=out, stderr=out, stdin=subprocess.DEVNULL, start_new_session=True,
+            stdout=out,
+            stderr=out,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
             env=environment,
         )
 

@@ -20,8 +20,14 @@ from tests.support.live_cluster import LiveCluster
 class Load:
     """Runs in a thread of its own until stopped, so that a test reads like a story."""
 
-    def __init__(self, cluster: LiveCluster, *, recipients: int = 48, pause_s: float = 0.05,
-                 prefix: str = "1631555") -> None:
+    def __init__(
+        self,
+        cluster: LiveCluster,
+        *,
+        recipients: int = 48,
+        pause_s: float = 0.05,
+        prefix: str = "1631555",
+    ) -> None:
         self._cluster = cluster
         self._recipients = [f"{prefix}{n:04d}" for n in range(recipients)]
         self._pause_s = pause_s
@@ -60,7 +66,7 @@ class Load:
             connector = aiohttp.TCPConnector(limit=0)
             async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
                 await asyncio.gather(*(self._talk(session, r) for r in self._recipients))
-        except BaseException as error:  # noqa: BLE001 - handed to the test's thread
+        except BaseException as error:
             self._error = error
 
     async def _talk(self, session: aiohttp.ClientSession, recipient: str) -> None:

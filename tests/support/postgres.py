@@ -26,6 +26,7 @@ import pytest
 
 from multiconnect.store.migrate import migrations
 from multiconnect.store.open import open_store
+from multiconnect.supervisor.liveness import die_with_parent
 from tools import services
 
 START_MAX_S = 30.0
@@ -91,7 +92,8 @@ class PostgresServer:
             self._process = subprocess.Popen(
                 [self._bin / "postgres", "-D", self.data, *options],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-                **self._as_account(),
+                # A test run that is killed must not leave a server behind.
+                preexec_fn=die_with_parent, **self._as_account(),
             )  # fmt: skip
         deadline = time.monotonic() + START_MAX_S
         while self._probe():

@@ -22,7 +22,7 @@ def set_shards(cluster: LiveCluster, shards: int) -> tuple[int, str]:
         method="POST",
     )
     try:
-        with urlopen(request, timeout=90) as reply:  # noqa: S310
+        with urlopen(request, timeout=90) as reply:
             return reply.status, reply.read().decode()
     except HTTPError as error:
         return error.code, error.read().decode()

@@ -259,8 +259,15 @@ class Committer:
                 states = append.states or bytes(append.count)
                 self.dispatcher.appended(
                     works[append.slot],
-                    StoredBatch(append.stream, append.slot, append.base_seq, append.count,
-                                append.accepted_at_ms, append.body, states),
+                    StoredBatch(
+                        append.stream,
+                        append.slot,
+                        append.base_seq,
+                        append.count,
+                        append.accepted_at_ms,
+                        append.body,
+                        states,
+                    ),
                 )
         for (stream, slot), mark in group.ahead.items():
             if slot not in refused and slot in works:

@@ -62,8 +62,14 @@ class CoreApp:
         self._committer = Committer(log, clock, self._publish, self._fenced)
         inbound = InboundSink(log, clock, self._work_of, self._publish)
         self._dispatcher = Dispatcher(
-            log, {Stream.OUTBOUND: upstream, Stream.INBOUND: inbound}, self._lease, clock,
-            self._pacing, self._committer.kick, self._fail, in_doubt_resend=in_doubt_resend,
+            log,
+            {Stream.OUTBOUND: upstream, Stream.INBOUND: inbound},
+            self._lease,
+            clock,
+            self._pacing,
+            self._committer.kick,
+            self._fail,
+            in_doubt_resend=in_doubt_resend,
         )
         self._committer.dispatcher = self._dispatcher
         self._endpoints: set[Endpoint] = set()
@@ -207,8 +213,11 @@ class CoreApp:
         backlog = sum(work.queues[Stream.OUTBOUND].backlog for work in works)
         in_flight = sum(work.queues[Stream.OUTBOUND].in_flight for work in works)
         return {
-            **self._committer.counts, **self._dispatcher.counts, "backlog": backlog,
-            "in_flight": in_flight, "slots": len(self._dispatcher.works),
+            **self._committer.counts,
+            **self._dispatcher.counts,
+            "backlog": backlog,
+            "in_flight": in_flight,
+            "slots": len(self._dispatcher.works),
             "routers": len(self._endpoints),
         }
 

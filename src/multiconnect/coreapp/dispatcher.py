@@ -22,9 +22,10 @@ from multiconnect.coreapp.queue_entry import Entry, Record
 from multiconnect.coreapp.retry_policy import gives_up, retry_delay_s
 from multiconnect.coreapp.slot_queue import SlotQueue
 from multiconnect.coreapp.slot_work import SlotWork
+from multiconnect.coreapp.suspects import GIVEN_UP, SUSPECTED, Suspects, is_suspect, owners_lost
 from multiconnect.dataplane.background import Background
 from multiconnect.errors import CorruptData, StoreUnavailable
-from multiconnect.limits import LOAD_BYTES, UPSTREAM_RETRY_AFTER_MAX_S
+from multiconnect.limits import LOAD_BYTES, OWNERS_LOST_MAX, UPSTREAM_RETRY_AFTER_MAX_S
 from multiconnect.model.attributes import Attributes, decode_attributes
 from multiconnect.model.log import SlotTail, StoredBatch
 from multiconnect.model.message import Kind, Message, Outcome, State, Stream
@@ -74,6 +75,7 @@ class Dispatcher:
         self._pump_timer: asyncio.TimerHandle | None = None
         self._pump_due = False
         self._loading: set[tuple[Stream, int]] = set()
+        self._suspects = Suspects()
         self._background = Background(failed)
         self.counts = dict.fromkeys(("sent", "failed", "retried", "in_doubt", "unknown"), 0)
 
@@ -118,19 +120,34 @@ class Dispatcher:
             self._resolve_in_doubt(work, queue, entry)
         for entry in loaded.held:
             self._resume_held(work, queue, entry)
+        self._try_suspect()
 
     def _resolve_in_doubt(self, work: SlotWork, queue: SlotQueue, entry: Entry) -> None:
         self.counts["in_doubt"] += 1
         earlier = work.earlier.pop((queue.stream, entry.sequence), None)
         entry.attempts = earlier.attempts if earlier else 0
-        if self._resend:
+        now_ms, lost = self._clock.wall_ms(), owners_lost(entry, earlier)
+        if self._resend and lost < OWNERS_LOST_MAX:
             queue.resend_in_doubt(entry)
+            if lost > 1:
+                queue.block(entry)
+                work.suspect(queue.stream, entry, now_ms, SUSPECTED)
+                self._suspects.add(work, queue.stream, entry)
             return
         reason = "its owner ended between handing it over and hearing the outcome"
-        work.gave_up(
-            queue.stream, entry, State.UNKNOWN, Outcome("unknown", reason=reason),
-            self._clock.wall_ms(),
-        )
+        if self._resend:
+            reason = GIVEN_UP
+            _log.error("given_up: slot %d message %d: %s", work.slot, entry.sequence, reason)
+        outcome = Outcome("unknown", reason=reason)
+        work.gave_up(queue.stream, entry, State.UNKNOWN, outcome, now_ms)
+
+    def _try_suspect(self) -> None:
+        """Let the next suspect go, once the one before it is over."""
+        found = self._suspects.next(self._is_current)
+        if found is not None:
+            work, stream, entry = found
+            work.queues[stream].release(entry)
+            self._kick()
 
     def _resume_held(self, work: SlotWork, queue: SlotQueue, entry: Entry) -> None:
         """A message an earlier owner was going to retry: keep its count and its due time."""
@@ -139,6 +156,9 @@ class Dispatcher:
             queue.release(entry)
             return
         entry.attempts = earlier.attempts
+        if is_suspect(earlier):
+            self._suspects.add(work, queue.stream, entry)
+            return
         delay_s = max(0, earlier.due_at_ms - self._clock.wall_ms()) / 1000
         delay_s = min(delay_s, 2 * UPSTREAM_RETRY_AFTER_MAX_S)  # the wall clock may have stepped
         self._release_later(work, queue.stream, entry, delay_s)
@@ -227,6 +247,8 @@ class Dispatcher:
         attributes = _attributes(entry)
         if attributes is None or entry.arrived or 0 < attributes.expires_at_ms <= now_ms:
             self._settle_unsent(work, stream, entry, attributes, now_ms)
+            self._suspects.over(entry)
+            self._try_suspect()
             self._kick()
             return False
         if stream is Stream.OUTBOUND:
@@ -268,6 +290,8 @@ class Dispatcher:
         for (work, entry), outcome in zip(chunk, outcomes, strict=True):
             if self._is_current(work):
                 self._apply(work, stream, entry, outcome)
+            self._suspects.over(entry)
+        self._try_suspect()
         self._kick()
         self.pump()
 

@@ -142,9 +142,16 @@ class Planner:
         answer = Answer(header.producer_seq, base_seq, exceptions)
         kept = slot.store(stream, header.producer, answer, header.count)
         append = Append(
-            stream=stream, slot=header.slot, base_seq=base_seq, count=header.count,
-            producer=header.producer, answers=kept, accepted_at_ms=self._now_ms, body=batch.data,
-            keys=new_keys, states=_states(header.count, exceptions),
+            stream=stream,
+            slot=header.slot,
+            base_seq=base_seq,
+            count=header.count,
+            producer=header.producer,
+            answers=kept,
+            accepted_at_ms=self._now_ms,
+            body=batch.data,
+            keys=new_keys,
+            states=_states(header.count, exceptions),
         )
         self.plan.planned.append(Planned(batch, append))
         self.plan.answers.append((batch, answer))
@@ -157,9 +164,7 @@ class Planner:
         for record in keyed:
             first = self._keys.get((slot, record.key))
             if first is None:
-                row = KeyRow(
-                    record.key, base_seq + record.index, record.body_hash, self._now_ms
-                )
+                row = KeyRow(record.key, base_seq + record.index, record.body_hash, self._now_ms)
                 self._keys[slot, record.key] = row
                 rows.append(row)
             else:

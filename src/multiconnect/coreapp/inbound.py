@@ -69,8 +69,13 @@ class InboundSink:
             return await self._status(message, data)
         message_id = str(data.get("id", ""))
         event = Event(
-            "message", message_id, message.recipient, message.slot, self._clock.wall_ms(),
-            message.possible_duplicate, data,
+            "message",
+            message_id,
+            message.recipient,
+            message.slot,
+            self._clock.wall_ms(),
+            message.possible_duplicate,
+            data,
         )
         self._publish([event])
         return Outcome.sent(message_id)
@@ -92,7 +97,11 @@ class InboundSink:
             return Outcome.retry(str(error))
 
     async def _apply(
-        self, work: SlotWork, message: Message, sequence: int, state: State,
+        self,
+        work: SlotWork,
+        message: Message,
+        sequence: int,
+        state: State,
         data: dict[str, object],
     ) -> Outcome:
         now_ms = self._clock.wall_ms()

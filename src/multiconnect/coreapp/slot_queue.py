@@ -356,10 +356,9 @@ class SlotQueue:
             if settled:
                 self._batches.pop(base_seq, None)
         self._dirty = {}
-        mark = Mark(
-            self.stream, self.slot,
-            self._claims.watermark if watermark is None else watermark, self._settled_below(),
-        )
+        if watermark is None:
+            watermark = self._claims.watermark
+        mark = Mark(self.stream, self.slot, watermark, self._settled_below())
         if mark != self._mark:
             write.mark = mark
         return write

@@ -155,6 +155,13 @@ class SlotWork:
             outcome.reason,
         )
 
+    def suspect(self, stream: Stream, entry: Entry, now_ms: int, reason: str) -> None:
+        """It may be what ends owners: say so before it is sent again."""
+        entry.attempts = max(entry.attempts, 2)
+        self._rows.retries[stream, entry.sequence] = Retry(
+            stream, self.slot, entry.sequence, entry.attempts, now_ms, None, reason
+        )
+
     def status(
         self, sequence: int, recipient: str, state: State, now_ms: int, data: dict[str, object]
     ) -> bool | None:

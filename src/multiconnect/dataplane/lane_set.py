@@ -53,7 +53,9 @@ class LaneSet:
     """The lanes of both streams, and the links they use under the newest map."""
 
     def __init__(
-        self, packers: dict[Stream, Packer], new_producer: Callable[[], int],
+        self,
+        packers: dict[Stream, Packer],
+        new_producer: Callable[[], int],
         make_link: Callable[[Owner], Link],
     ) -> None:
         self._packers = packers

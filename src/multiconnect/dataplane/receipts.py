@@ -25,8 +25,13 @@ class OneSink:
     __slots__ = ("cluster", "deadline_s", "future", "ordinal", "shards", "stream")
 
     def __init__(
-        self, future: asyncio.Future[Receipt], ordinal: int, deadline_s: float,
-        cluster: int, shards: int, stream: int,
+        self,
+        future: asyncio.Future[Receipt],
+        ordinal: int,
+        deadline_s: float,
+        cluster: int,
+        shards: int,
+        stream: int,
     ) -> None:
         self.future = future
         self.ordinal = ordinal
@@ -36,7 +41,11 @@ class OneSink:
         self.stream = stream
 
     def stored(
-        self, slot: int, first_ordinal: int, count: int, base_seq: int,
+        self,
+        slot: int,
+        first_ordinal: int,
+        count: int,
+        base_seq: int,
         exceptions: Sequence[AnswerException],
     ) -> None:
         """Resolve the future with the receipt, or with the conflict."""
@@ -53,9 +62,7 @@ class OneSink:
                     return
                 sequence, repeated = known_seq, True
         message_id = encode_id(self.cluster, slot, sequence, self.stream)
-        self.future.set_result(
-            Receipt(message_id, slot, slot % self.shards, sequence, repeated)
-        )
+        self.future.set_result(Receipt(message_id, slot, slot % self.shards, sequence, repeated))
 
     def fail(self, error: Exception) -> None:
         """Resolve the future with `error`."""
@@ -115,12 +122,24 @@ class Receipts(Sequence[Receipt]):
 class ManySink:
     """Waits for all messages of one `send_many`."""
 
-    __slots__ = ("cluster", "deadline_s", "first_ordinals", "future", "remaining", "segments",
-                 "shards", "slots")
+    __slots__ = (
+        "cluster",
+        "deadline_s",
+        "first_ordinals",
+        "future",
+        "remaining",
+        "segments",
+        "shards",
+        "slots",
+    )
 
     def __init__(
-        self, future: asyncio.Future[Receipts], slots: bytes, deadline_s: float,
-        cluster: int, shards: int,
+        self,
+        future: asyncio.Future[Receipts],
+        slots: bytes,
+        deadline_s: float,
+        cluster: int,
+        shards: int,
     ) -> None:
         self.future = future
         self.slots = slots
@@ -138,7 +157,11 @@ class ManySink:
         self.segments[slot] = []
 
     def stored(
-        self, slot: int, first_ordinal: int, count: int, base_seq: int,
+        self,
+        slot: int,
+        first_ordinal: int,
+        count: int,
+        base_seq: int,
         exceptions: Sequence[AnswerException],
     ) -> None:
         """Note the part of a batch that is ours; resolve once every message is stored."""

@@ -308,8 +308,10 @@ class Router:
         if self._lanes.answered(link.owner.incarnation, entries, self._clock.monotonic()):
             asyncio.get_running_loop().call_later(BUSY_REST_S, self._schedule_flush)
         if self._lanes.history_lost != lost:
-            _log.error("history_lost: an owner forgot messages it had acknowledged; was the "
-                       "store restored from an older copy?")
+            _log.error(
+                "history_lost: an owner forgot messages it had acknowledged; was the "
+                "store restored from an older copy?"
+            )
         if self._lanes.parked_bytes <= ROUTER_PARKED_BYTES_MAX:
             self._room.set()
         self._schedule_flush()

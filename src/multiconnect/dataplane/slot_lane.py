@@ -23,7 +23,11 @@ class Sink(Protocol):
     deadline_s: float
 
     def stored(
-        self, slot: int, first_ordinal: int, count: int, base_seq: int,
+        self,
+        slot: int,
+        first_ordinal: int,
+        count: int,
+        base_seq: int,
         exceptions: Sequence[AnswerException],
     ) -> None:
         """Records [first_ordinal, first_ordinal + count) have sequences from `base_seq` on."""
@@ -66,8 +70,16 @@ class LaneVerdict(enum.Enum):
 class SlotLane:
     """One slot's queue towards whoever owns the slot."""
 
-    __slots__ = ("held_until_s", "next_ordinal", "next_seq", "producer", "slot", "unanswered",
-                 "used_at_s", "waiters")
+    __slots__ = (
+        "held_until_s",
+        "next_ordinal",
+        "next_seq",
+        "producer",
+        "slot",
+        "unanswered",
+        "used_at_s",
+        "waiters",
+    )
 
     def __init__(self, slot: int, producer: int) -> None:
         self.slot = slot
@@ -146,9 +158,7 @@ class SlotLane:
             and self.unanswered[0].producer_seq == producer_seq
         )
 
-    def _tell(
-        self, batch: Sealed, base_seq: int, exceptions: Sequence[AnswerException]
-    ) -> None:
+    def _tell(self, batch: Sealed, base_seq: int, exceptions: Sequence[AnswerException]) -> None:
         first, count = batch.first_ordinal, batch.count
         end = first + count
         waiters = self.waiters

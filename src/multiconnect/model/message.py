@@ -52,8 +52,15 @@ DUPLICATE_FLAG = 0x80
 STATE_MASK = 0x0F
 #: Nothing more will be sent for these (delivered and read may still arrive for SENT).
 SETTLED = frozenset(
-    {State.SENT, State.DELIVERED, State.READ, State.FAILED, State.EXPIRED, State.UNKNOWN,
-     State.REPEATED}
+    {
+        State.SENT,
+        State.DELIVERED,
+        State.READ,
+        State.FAILED,
+        State.EXPIRED,
+        State.UNKNOWN,
+        State.REPEATED,
+    }
 )
 
 

@@ -33,8 +33,16 @@ class Timers:
         relations = {
             "every timer > 0": all(
                 value > 0
-                for value in (self.renew_s, self.lease_ttl_s, self.margin_s, self.grace_s,
-                              self.ping_s, self.silence_s, self.drain_max_s, self.park_max_s)
+                for value in (
+                    self.renew_s,
+                    self.lease_ttl_s,
+                    self.margin_s,
+                    self.grace_s,
+                    self.ping_s,
+                    self.silence_s,
+                    self.drain_max_s,
+                    self.park_max_s,
+                )
             ),
             "2 x renew_s <= lease_ttl_s - margin_s": 2 * self.renew_s
             <= self.lease_ttl_s - self.margin_s,

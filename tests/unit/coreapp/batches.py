@@ -19,7 +19,10 @@ class Sender:
         self._packer = Packer(stream, orjson.dumps)
 
     def batch(
-        self, *records: tuple[str, bytes, str], account: str = "", kind: int = Kind.SEND,
+        self,
+        *records: tuple[str, bytes, str],
+        account: str = "",
+        kind: int = Kind.SEND,
         number: int | None = None,
     ) -> Submitted:
         """Return a batch of (recipient, payload, idempotency key) under the next number."""

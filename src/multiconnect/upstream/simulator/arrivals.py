@@ -104,7 +104,11 @@ class Arrivals:
             message_id = encode_id(place >> 8, place & 0x7F, sequence, place >> 7 & 1)
         flags = self._flags[index]
         return Arrival(
-            n, message_id, self._recipients[index], self._at_ms[index], bool(flags & 1),
+            n,
+            message_id,
+            self._recipients[index],
+            self._at_ms[index],
+            bool(flags & 1),
             bool(flags & 2),
         )
 
