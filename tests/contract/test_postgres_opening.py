@@ -110,6 +110,9 @@ async def test_commits_are_durable_whatever_the_servers_default(stores, admin):
         log = cast(PostgresLog, await cluster.log("a"))
         for session in (log._sessions.log, log._sessions.control):
             assert await session.fetchval("SHOW synchronous_commit") == "on"
+            assert await session.fetchval("SHOW idle_in_transaction_session_timeout") == "1s"
+            assert await session.fetchval("SHOW default_transaction_isolation") == "read committed"
+            assert await session.fetchval("SHOW statement_timeout") != "0"
     finally:
         await admin.execute("ALTER DATABASE postgres RESET synchronous_commit")
 

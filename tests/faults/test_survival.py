@@ -67,7 +67,8 @@ def test_frozen_owner_is_killed_and_replaced(tmp_path: Path) -> None:
         cluster.signal_node(victim, signal.SIGSTOP)
         cluster.wait_until(
             lambda status: any(
-                n["role"] == "coreapp" and 1 in n["shards"]
+                n["role"] == "coreapp"
+                and 1 in n["shards"]
                 and n["incarnation"] != victim["incarnation"]
                 for n in status["nodes"]
             ),
@@ -190,9 +191,7 @@ def owners(status: dict[str, object]) -> dict[str, list[int]]:
 def live_masters(status: dict[str, object]) -> set[str]:
     """Return the incarnations of the live Masters."""
     nodes: list[dict[str, object]] = status["nodes"]  # type: ignore[assignment]
-    return {
-        str(n["incarnation"]) for n in nodes if n["role"] == "master" and n["state"] != "dead"
-    }
+    return {str(n["incarnation"]) for n in nodes if n["role"] == "master" and n["state"] != "dead"}
 
 
 def test_the_load_reaches_every_shard() -> None:

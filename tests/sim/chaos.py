@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from multiconnect.control.resize import check_set_shards
@@ -42,7 +43,7 @@ class Chaos:
         world.bench.map.on_grant.append(self._on_grant)
 
     async def random_faults(self) -> None:
-        """Break things at random moments, after a moment of peace; often in the middle of a rush."""
+        """Break things at random moments, after a moment of peace; often in a rush."""
         options, loop = self._world.options, self._world.loop
         peace_s = self.rng.uniform(0.6, 1.2)
         times = sorted(self.rng.uniform(peace_s, options.faults_s) for _ in range(options.faults))
@@ -122,10 +123,10 @@ class Chaos:
         for role in (Role.COREAPP, Role.MASTER, Role.WEB):
             for process in self._world.running(role):
                 process.stop()
-                self.later(for_s, lambda p=process: self._world.thaw(p))
+                self.later(for_s, partial(self._world.thaw, process))
         for supervisor in self._world.supervisors:
             supervisor.process.stop()
-            self.later(for_s, lambda p=supervisor.process: self._world.thaw(p))
+            self.later(for_s, partial(self._world.thaw, supervisor.process))
 
     def supervisor_frozen(self) -> None:
         supervisor, for_s = self.rng.choice(self._world.supervisors), self._for_s()
@@ -196,7 +197,7 @@ class Chaos:
         self._say(fault, "%s and %s are cut (%s), %.2f s", one, other, way, for_s)
         for source, target in ways:
             self._world.network.cut(source, target)
-            self.later(for_s, lambda s=source, t=target: self._world.network.heal(s, t))
+            self.later(for_s, partial(self._world.network.heal, source, target))
 
     def reset_lane(self) -> None:
         one, other = self._any(Role.COREAPP), self._any(Role.WEB)
@@ -220,7 +221,7 @@ class Chaos:
         late = self._world.network.late_s
         for way in ((process.name, other), (other, process.name)):
             late[way] = late_s
-            self.later(for_s, lambda w=way: late.pop(w, None))
+            self.later(for_s, partial(late.pop, way, None))
 
     # --- the store ---------------------------------------------------------------------------
     def store_down(self) -> None:

@@ -112,9 +112,7 @@ class Clients:
 
     def _unknown(self, sent: Sent, error: Exception) -> None:
         self._world.ledger.counts["unacknowledged"] += 1
-        self._world.story.say(
-            self._process.incarnation, "%s: %s", sent, type(error).__name__
-        )
+        self._world.story.say(self._process.incarnation, "%s: %s", sent, type(error).__name__)
 
     def _look(self) -> None:
         lanes = self._router._lanes

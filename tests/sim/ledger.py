@@ -5,6 +5,12 @@ from typing import Any
 
 from multiconnect.model.message import Receipt
 
+_COUNTED = (
+    *("submitted", "acknowledged", "repeated", "unacknowledged", "stored", "effects"),
+    *("second_effects", "resent_marked", "false_deaths", "grants", "planned"),
+    *("commits", "refused_commits", "statuses"),
+)
+
 
 @dataclass(slots=True, eq=False)
 class Sent:
@@ -55,10 +61,3 @@ class Ledger:
         self.by_payload[payload] = sent
         self.counts["submitted"] += 1
         return sent
-
-
-_COUNTED = (
-    *("submitted", "acknowledged", "repeated", "unacknowledged", "stored", "effects"),
-    *("second_effects", "resent_marked", "false_deaths", "grants", "planned"),
-    *("commits", "refused_commits", "statuses"),
-)

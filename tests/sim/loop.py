@@ -35,7 +35,7 @@ class SimHandle:
     ) -> None:  # fmt: skip
         self._callback = callback
         self._args = args
-        self._context = context or copy_context()
+        self._context = copy_context() if context is None else context
         self._when = when
         self._cancelled = False
 

@@ -5,7 +5,6 @@ until it is healed (TCP sends them again); what a killed process has sent still 
 sends it). Parcels of one lane arrive in order, others in any.
 """
 
-import asyncio
 import random
 from collections.abc import Callable
 from contextvars import Context
@@ -106,7 +105,8 @@ class Network:
         lane: Lane | None = None, extra_s: float = 0.0, context: Context | None = None,
     ) -> Parcel:  # fmt: skip
         """Send: `arrive` is called in the target (or in `context`) after the way there."""
-        parcel = Parcel((source, target), arrive, context or target.context, lane, extra_s)
+        into = target.context if context is None else context  # an empty context is false
+        parcel = Parcel((source, target), arrive, into, lane, extra_s)
         self._send(parcel)
         return parcel
 

@@ -36,7 +36,9 @@ def node_of(process: SimProcess, role: Role, generation: int) -> Node:
     )  # fmt: skip
 
 
-async def coreapp(world: "World", process: SimProcess, generation: int, stop: asyncio.Event) -> None:
+async def coreapp(
+    world: "World", process: SimProcess, generation: int, stop: asyncio.Event
+) -> None:
     """Be a CoreApp until told to stop or declared dead."""
     await asyncio.sleep(process.rng.uniform(*_START_S))
     store = world.client(process)

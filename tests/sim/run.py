@@ -85,5 +85,5 @@ async def _play(world: World, chaos: Chaos, script: Script) -> None:
             return
         await asyncio.sleep(_LOOK_S)
         world.resend_statuses()
-    world.check_end()
+    world.bench.rest.check()
     world.story.say("world", "at rest: %s", world.ledger.counts)

@@ -8,16 +8,15 @@ client closes its connection); a call of a killed process is, if it had left.
 
 import asyncio
 import random
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Protocol
 
 from multiconnect.errors import MulticonnectError, StoreUnavailable
-from multiconnect.model.cluster import Beat, Snapshot
+from multiconnect.model.cluster import Snapshot
 from multiconnect.model.timers import Timers
 from multiconnect.store.memory import MemoryState
 from multiconnect.store.memory.control import MemoryControl
-from multiconnect.store.memory.log import MemoryLog
 from tests.sim.network import KERNEL, Network
 from tests.sim.process import SimProcess
 
@@ -66,11 +65,20 @@ class StoreServer:
         self.old_snapshots = 0.0
         #: How long a client waits for an answer.
         self.patience_s = 1.0
+        #: (process name, call) → how many of the next ones are not carried out.
+        self.refused: Counter[tuple[str, str]] = Counter()
         #: (process name, call): never answered, and the caller waits for ever.
         self.hung: set[tuple[str, str]] = set()
         #: Extra seconds: (process name, call) → seconds.
         self.delays: dict[tuple[str, str], float] = {}
         self._snapshots: deque[Snapshot] = deque(maxlen=_SNAPSHOTS_KEPT)
+
+    def _is_lost(self, call: "Call") -> bool:
+        key = call.process.name, call.name
+        if self.refused.get(key):
+            self.refused[key] -= 1
+            return True
+        return self.lost_calls > 0 and self._rng.random() < self.lost_calls
 
     def answer_all(self) -> None:
         """Lose no calls and no answers any more."""
@@ -102,7 +110,7 @@ class StoreServer:
         if self.full and call.name in _WRITES:
             call.answer_with(StoreUnavailable("the disk is full"))
             return
-        if self.lost_calls and self._rng.random() < self.lost_calls:
+        if self._is_lost(call):
             call.answer_with(StoreUnavailable("the connection broke before the call came"))
             return
         try:
@@ -178,100 +186,6 @@ class Call:
             self.reply.set_exception(result)
         else:
             self.reply.set_result(result)
-
-
-class StoreClient:
-    """One process's handle on the store (the `Store` port)."""
-
-    url = "sim://"
-
-    def __init__(self, server: StoreServer, process: SimProcess) -> None:
-        self.server = server
-        self.process = process
-        self._control = RemoteControl(self, MemoryControl(server.state))
-
-    @property
-    def control(self) -> Any:
-        return self._control
-
-    async def log(self, incarnation: str) -> Any:
-        return Remote(self, MemoryLog(self.server.state, incarnation))
-
-    async def aclose(self) -> None:
-        """Nothing to release."""
-
-    def call(self, name: str, method: Any, args: Any, kwargs: Any) -> asyncio.Future[Any]:
-        return Call(self.server, self.process, name, method, args, kwargs).reply
-
-
-class Remote:
-    """Any object of the store: its methods, called from afar."""
-
-    def __init__(self, client: StoreClient, inner: Any) -> None:
-        self._client = client
-        self._inner = inner
-
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self._inner, name)
-
-        async def call(*args: Any, **kwargs: Any) -> Any:
-            return await self._client.call(name, method, args, kwargs)
-
-        setattr(self, name, call)
-        return call
-
-    async def aclose(self) -> None:
-        """Nothing to release."""
-
-
-class RemoteControl(Remote):
-    """The control side, with what is not a plain call."""
-
-    _shown: int | None = None
-
-    async def snapshot(self) -> Snapshot:
-        """Read everything; what changes after this wakes `changed`."""
-        client = self._client
-        read = client.server.snapshot_for
-        snapshot: Snapshot = await client.call("snapshot", read, (client.process,), {})
-        self._shown = snapshot.revision
-        return snapshot
-
-    async def beat(self, beat: Beat) -> bool:
-        """Show life; a success also moves the lease that the judges go by."""
-        process, timers = self._client.process, self._client.server.timers
-        asked_s = process.monotonic()
-        alive: bool = await self._client.call("beat", self._inner.beat, (beat,), {})
-        if alive:
-            process.lease_until_s = asked_s + timers.lease_ttl_s - timers.margin_s
-        return alive
-
-    async def changed(self, timeout_s: float, since: Snapshot | None = None) -> bool:
-        """Wait for a change; a wake-up that is lost is made good by the timeout."""
-        server, process, loop = self._client.server, self._client.process, self._client.process.loop
-        state, shown = server.state, since.revision if since is not None else self._shown
-        if not server.is_reachable(process):
-            await asyncio.sleep(min(timeout_s, server.patience_s))
-            raise StoreUnavailable("the store cannot be reached")
-        if state.changes == shown:
-            waiter = loop.create_future()
-            state.waiters.append(waiter)
-            timer = loop.call_later(timeout_s, _wake, waiter)
-            try:
-                await waiter
-            finally:
-                timer.cancel()
-                if waiter in state.waiters:
-                    state.waiters.remove(waiter)
-            await asyncio.sleep(server.way_s(process, "changed") + process.rng.uniform(0.0, 0.002))
-        if not server.is_reachable(process):
-            raise StoreUnavailable("the connection broke")
-        return state.changes != shown
-
-
-def _wake(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_result(None)
 
 
 def run_at_once(work: Coroutine[Any, Any, Any]) -> Any:

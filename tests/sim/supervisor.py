@@ -6,6 +6,7 @@ child that says nothing, starts the generation that is asked for and ends the on
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from multiconnect.errors import StoreUnavailable
@@ -97,17 +98,17 @@ class Supervisor:
         process = self._world.new_process(f"{name}-{self.host}", self.host)
         child = Child(process, role, self._generation, asyncio.Event())
         self._children[name] = child
-        loop = process.loop
-        process.on_exit.append(
-            lambda reason: loop.at(
-                loop.now_s + self._world.rng.uniform(*_NOTICE_S), self._ended, name, child, reason,
-                context=self.process.context,
-            )
-            and None
-        )
-        self._world.start(process, PROGRAMS[role](self._world, process, child.generation, child.stop))
+        process.on_exit.append(partial(self._notice, name, child))
+        program = PROGRAMS[role](self._world, process, child.generation, child.stop)
+        self._world.start(process, program)
 
     # --- deaths ------------------------------------------------------------------------------
+    def _notice(self, name: str, child: Child, reason: str) -> None:
+        """The kernel tells the parent, unless that stands still itself."""
+        loop, context = child.process.loop, self.process.context
+        at_s = loop.now_s + self._world.rng.uniform(*_NOTICE_S)
+        loop.at(at_s, self._ended, name, child, reason, context=context)
+
     def _ended(self, name: str, child: Child, reason: str) -> None:
         del self._children[name]
         self._exited.add(child.process.incarnation)

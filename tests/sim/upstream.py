@@ -110,7 +110,9 @@ class SimUpstream:
             self._request(message, lambda: self._reply(reply, Outcome.sent(f"up-{message.id}")))
         return reply
 
-    def _request(self, message: Message | None, then: Callable[[], None], more_s: float = 0) -> None:
+    def _request(
+        self, message: Message | None, then: Callable[[], None], more_s: float = 0
+    ) -> None:
         world = self._world
 
         def arrive() -> None:

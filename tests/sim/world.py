@@ -9,8 +9,8 @@ from typing import Any
 from multiconnect.coreapp.coreapp import CoreApp
 from multiconnect.dataplane.router import Router
 from multiconnect.errors import Refused, StoreUnavailable
-from multiconnect.model.cluster import NodeState, Role
-from multiconnect.model.message import Message, State, Stream
+from multiconnect.model.cluster import Role
+from multiconnect.model.message import Message
 from multiconnect.model.timers import Timers
 from multiconnect.store.memory import MemoryState
 from multiconnect.supervisor.supervision import Wanted
@@ -22,7 +22,8 @@ from tests.sim.loop import SimLoop
 from tests.sim.network import Network
 from tests.sim.options import Options
 from tests.sim.process import SimProcess
-from tests.sim.store import StoreClient, StoreServer
+from tests.sim.store import StoreServer
+from tests.sim.store_client import StoreClient
 from tests.sim.story import Story
 from tests.sim.supervisor import Supervisor
 from tests.sim.upstream import Manners, UpstreamWorld
@@ -222,38 +223,8 @@ class World:
             supervisor.withheld.clear()
 
     def unfinished(self) -> str:
-        """Return why the cluster has not come to rest, "" when it has (invariants 3, 10, 16)."""
-        cluster = self.state.cluster
-        if cluster.shards != cluster.target_shards:
-            return f"{cluster.shards} shards are in force, {cluster.target_shards} are wanted"
-        for row in self.state.slots:
-            owner = self.state.nodes.get(row.owner or "")
-            alive = row.owner in self.processes and self.processes[row.owner].alive
-            if owner is None or owner.state is not NodeState.READY or not alive:
-                return f"slot {row.slot} is {row.owner}'s, {owner.state if owner else 'nobody'}"
-            if row.drain_to is not None or owner.generation != cluster.generation:
-                return f"slot {row.slot} is on its way from {row.owner} to {row.drain_to}"
-        if self.bench.log.unsettled:
-            return f"{self.bench.log.unsettled} messages are not final"
-        for name, app in self.apps.items():
-            figures = app.figures()
-            if figures["in_flight"] or figures["backlog"]:
-                return f"{name} counts {figures}"
-        parked = {name: router.parked_bytes for name, router in self.routers.items()}
-        return next((f"{n} holds {b} bytes" for n, b in parked.items() if b), "")
-
-    def check_end(self) -> None:
-        """Everything acknowledged is there and final, and what is called sent was sent."""
-        for (slot, sequence), sent in self.ledger.at.items():
-            lane = self.state.lanes[Stream.OUTBOUND, slot]
-            batch = next(lane.batches_from(sequence), None)
-            if batch is None or sent.payload not in batch.body:
-                self.found("3", f"{sent} is gone from the store")
-            elif not lane.progress[batch.base_seq].settled:
-                self.found("16", f"the batch of {sent} is final, and not called settled")
-            state = self.bench.log.state_of(slot, sequence)
-            if state in (State.SENT, State.DELIVERED, State.READ) and not sent.effects:
-                self.found("3", f"{sent} is {state.name} and never reached the upstream")
+        """Return why the cluster has not come to rest, "" when it has."""
+        return self.bench.rest.unfinished(self.apps, self.routers)
 
     def close(self) -> None:
         """Take everything apart without a sound."""

@@ -92,8 +92,9 @@ class PostgresServer:
             self._process = subprocess.Popen(
                 [self._bin / "postgres", "-D", self.data, *options],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-                # A test run that is killed must not leave a server behind.
-                preexec_fn=die_with_parent, **self._as_account(),
+                # A test run that is killed must not leave a server behind. (One system call only.)
+                preexec_fn=die_with_parent,  # noqa: PLW1509
+                **self._as_account(),
             )  # fmt: skip
         deadline = time.monotonic() + START_MAX_S
         while self._probe():

@@ -262,7 +262,11 @@ class Dispatcher:
         return True
 
     def _settle_unsent(
-        self, work: SlotWork, stream: Stream, entry: Entry, attributes: Attributes | None,
+        self,
+        work: SlotWork,
+        stream: Stream,
+        entry: Entry,
+        attributes: Attributes | None,
         now_ms: int,
     ) -> None:
         """Settle a message without sending it (again)."""
@@ -329,9 +333,7 @@ class Dispatcher:
             work.gave_up(stream, entry, final, outcome, now_ms)
 
     # --- timers ------------------------------------------------------------------------------
-    def _release_later(
-        self, work: SlotWork, stream: Stream, entry: Entry, delay_s: float
-    ) -> None:
+    def _release_later(self, work: SlotWork, stream: Stream, entry: Entry, delay_s: float) -> None:
         work.queues[stream].block(entry)
         self._timer_no += 1
         due_s = self._clock.monotonic() + delay_s

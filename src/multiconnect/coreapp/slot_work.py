@@ -88,15 +88,19 @@ class SlotWork:
     @property
     def dirty(self) -> bool:
         """Whether something must be written."""
-        return bool(self._rows) or any(
-            q.dirty for q in self.queues.values()
-        ) or any(b.dirty for b in self.books.values())
+        return (
+            bool(self._rows)
+            or any(q.dirty for q in self.queues.values())
+            or any(b.dirty for b in self.books.values())
+        )
 
     @property
     def drained(self) -> bool:
         """Whether nothing is in flight and nothing is left to write."""
-        return not self._rows and all(q.drained for q in self.queues.values()) and not any(
-            b.dirty for b in self.books.values()
+        return (
+            not self._rows
+            and all(q.drained for q in self.queues.values())
+            and not any(b.dirty for b in self.books.values())
         )
 
     def drain(self) -> None:
@@ -136,8 +140,15 @@ class SlotWork:
         self.queues[stream].settle(entry, state)
         self._attempt_over(stream, entry)
         self._rows.failures.append(
-            Failure(stream, self.slot, entry.sequence, entry.attempts, now_ms, outcome.code,
-                    outcome.reason)
+            Failure(
+                stream,
+                self.slot,
+                entry.sequence,
+                entry.attempts,
+                now_ms,
+                outcome.code,
+                outcome.reason,
+            )
         )
         if stream is Stream.OUTBOUND:
             data: dict[str, object] = {"code": outcome.code, "reason": outcome.reason}
@@ -151,7 +162,12 @@ class SlotWork:
         key = (stream, entry.sequence)
         self._rows.retries_done.discard(key)
         self._rows.retries[key] = Retry(
-            stream, self.slot, entry.sequence, entry.attempts, due_at_ms, outcome.code,
+            stream,
+            self.slot,
+            entry.sequence,
+            entry.attempts,
+            due_at_ms,
+            outcome.code,
             outcome.reason,
         )
 
@@ -179,13 +195,17 @@ class SlotWork:
             self._rows.retries_done.add((stream, entry.sequence))
 
     def _tell(
-        self, state: State, sequence: int, recipient: str, now_ms: int, duplicate: bool,
+        self,
+        state: State,
+        sequence: int,
+        recipient: str,
+        now_ms: int,
+        duplicate: bool,
         data: dict[str, object] | None = None,
     ) -> None:
         message_id = self.message_id(Stream.OUTBOUND, sequence)
         self._rows.events.append(
-            Event(_EVENT_OF[state], message_id, recipient, self.slot, now_ms, duplicate,
-                  data or {})
+            Event(_EVENT_OF[state], message_id, recipient, self.slot, now_ms, duplicate, data or {})
         )
 
     # --- writing -----------------------------------------------------------------------------

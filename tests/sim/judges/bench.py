@@ -11,6 +11,7 @@ from multiconnect.store.memory import MemoryState
 from tests.sim.judges.effects import EffectJudge
 from tests.sim.judges.log import LogJudge
 from tests.sim.judges.map import MapJudge
+from tests.sim.judges.rest import RestJudge
 from tests.sim.judges.routers import RouterJudge
 from tests.sim.ledger import Ledger
 from tests.sim.process import SimProcess
@@ -28,6 +29,7 @@ class Bench:
         self.log = LogJudge(state, ledger, found)
         self.effects = EffectJudge(state, ledger, self.log, found)
         self.routers = RouterJudge(ledger, self.log, found)
+        self.rest = RestJudge(state, ledger, self.log, found)
         #: Told who has had a group committed.
         self.on_commit: Callable[[str], None] = lambda _owner: None
 

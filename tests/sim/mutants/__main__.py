@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 
 from tests.sim.mutants.catalogue import CATALOGUE, Mutant
 from tests.sim.run import Verdict, run, run_seed
-from tests.sim.scenarios import SCENARIOS
+from tests.sim.scenarios.catalogue import SCENARIOS
 
 
 @dataclass(frozen=True)

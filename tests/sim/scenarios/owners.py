@@ -1,0 +1,55 @@
+"""Owners that do not hear, do not answer, or are dead and still arrive somewhere."""
+
+import asyncio
+from functools import partial
+
+from tests.sim.chaos import Chaos
+from tests.sim.scenarios.stage import (
+    BUSY,
+    QUIET,
+    one_recipient_busy,
+    scenario,
+    settled,
+    submit,
+)
+from tests.sim.world import World
+
+
+@scenario(QUIET)
+async def cut_owner(world: World, chaos: Chaos) -> None:
+    """An owner is cut from the store alone, with claimed messages left to send one by one."""
+    owner = await one_recipient_busy(world)
+    chaos.cut_off(owner.name, "store", 6.0)
+    await asyncio.sleep(7.0)
+
+
+@scenario(QUIET)
+async def frozen_owner(world: World, chaos: Chaos) -> None:
+    """An owner stands still between two callbacks of its sends until others have its slots."""
+    for callbacks in range(1, 40, 3):
+        owner = await one_recipient_busy(world)
+        owner.burn(callbacks, partial(chaos.frozen_for, owner, 3.5))
+        await asyncio.sleep(4.0)
+
+
+@scenario(QUIET)
+async def dead_bytes(world: World, chaos: Chaos) -> None:
+    """Requests of a dead owner reach the upstream after the new owner's first ones."""
+    for _ in range(4):
+        owner = await one_recipient_busy(world)
+        world.network.late_s[owner.name, "upstream"] = 1.5
+        await asyncio.sleep(0.6)
+        world.kill(owner)
+        await asyncio.sleep(2.0)
+        world.network.late_s.clear()
+
+
+@scenario(QUIET)
+async def answer_lost_then_dead(world: World, chaos: Chaos) -> None:
+    """A commit succeeds, its answer is lost, and the owner dies before it asks again."""
+    for _ in range(6):
+        await settled(world)
+        owner = await one_recipient_busy(world)
+        world.at_moment("stored", owner, partial(world.kill, owner))
+        submit(world, BUSY, 5)
+        await asyncio.sleep(1.0)
