@@ -56,6 +56,8 @@ def main(arguments: list[str]) -> int:
         "store": options.store.partition(":")[0],
         "rows": rows_of(samples),
         "totals": totals.as_json(),
+        "messages_per_s": round(32_000 / options.period_ms),
+        "calm_cpu": totals.calm,
     }
     options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(table(result))
@@ -102,8 +104,8 @@ async def _one(kind: str, options: argparse.Namespace, folder: Path, totals: Tot
     async with on as here:
         await here.until_whole(shards, shards + spares)
         await asyncio.sleep(1)
+        totals.calm[kind] = await here.cpu(2.0)
         samples = await _cycles(kind, here, options)
-        here.talk.stop()
         verdict = await here.verdict()
         totals.add(kind, options.cycles, here.talk, verdict)
     return samples

@@ -40,6 +40,7 @@ class Ground:
     control: ControlStore
     talk: Talk
     acks: Acks
+    running: asyncio.Task[None]
     rng: random.Random = field(default_factory=lambda: random.Random(1))
 
     @property
@@ -83,6 +84,15 @@ class Ground:
             while not all(self.acks.since(slot, since_s) for slot in slots):  # noqa: ASYNC110 -- looks from outside
                 await asyncio.sleep(0.01)
 
+    async def cpu(self, seconds: float) -> dict[str, float]:
+        """Return what share of all cores was busy for a while, and what share with our work."""
+        before = await asyncio.to_thread(_cpu_s, self.cluster)
+        at_s = self.now_s
+        await asyncio.sleep(seconds)
+        after = await asyncio.to_thread(_cpu_s, self.cluster)
+        whole_s = (self.now_s - at_s) * (os.cpu_count() or 1)
+        return {k: round((after[k] - before[k]) / whole_s, 2) for k in after}
+
     # --- breaking ----------------------------------------------------------------------------
     def signal(self, pid: int, number: signal.Signals) -> float:
         """Send a signal to a process of the cluster; return when."""
@@ -100,6 +110,8 @@ class Ground:
     # --- judging -----------------------------------------------------------------------------
     async def verdict(self) -> Verdict:
         """Stop the load, wait until everything acknowledged has arrived, and judge it all."""
+        self.talk.stop()
+        await self.running
         deadline_s = self.now_s + WAIT_MAX_S
         while True:
             arrivals = arrivals_in(self.cluster.arrivals)
@@ -142,7 +154,7 @@ async def ground(
             acks = Acks()
             talk = MeasuredTalk(router, recipients_of(range(SLOTS)), acks, period_s)
             running = asyncio.create_task(talk.run())
-            yield Ground(cluster, opened.control, talk, acks)
+            yield Ground(cluster, opened.control, talk, acks, running)
             talk.stop()
             await running
     finally:
@@ -161,3 +173,18 @@ def deaths(snapshot: Snapshot, known: set[str]) -> dict[str, str]:
 def living(snapshot: Snapshot, role: Role) -> list[Any]:
     """Return the nodes of a role that are not dead."""
     return [n for n in snapshot.nodes if n.role is role and n.state is not NodeState.DEAD]
+
+
+def _cpu_s(cluster: FaultyCluster) -> dict[str, float]:
+    """Return the CPU seconds so far of the whole machine, and of the cluster and this process."""
+    assert cluster.process is not None
+    tick_s = 1 / os.sysconf("SC_CLK_TCK")
+    fields = [int(f) for f in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
+    idle = fields[3] + fields[4]
+    ours = sum(os.times()[:2])
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            rest = stat.read_text().rpartition(")")[2].split()
+            if int(rest[2]) == cluster.process.pid:  # its process group
+                ours += (int(rest[11]) + int(rest[12])) * tick_s
+    return {"busy": (sum(fields[:8]) - idle) * tick_s, "busy with this": ours}

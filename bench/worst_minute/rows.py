@@ -60,6 +60,8 @@ class Totals:
 
     counts: Counter[str] = field(default_factory=Counter)
     lag_s: float = 0.0
+    #: Per kind: shares of all cores before the first fault.
+    calm: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def add(self, kind: str, cycles: int, talk: Talk, verdict: Verdict) -> None:
         """Take the end of one kind of cycles."""
@@ -126,6 +128,11 @@ def table(result: Mapping[str, Any]) -> str:
     return "\n".join([*lines, "", f"Of all messages of all cycles: {totals}."])
 
 
+def _busy(result: Mapping[str, Any]) -> str:
+    shares = [calm["busy"] for calm in result["calm_cpu"].values()]
+    return f"{min(shares):.0%} to {max(shares):.0%}"
+
+
 def _shown(value: float, unit: str) -> str:
     if unit == "ms":
         return f"{1000 * value:,.1f} ms"
@@ -138,7 +145,9 @@ def write_docs(result: Mapping[str, Any]) -> str:
     intro = (
         f"Revision {where['revision']}, `{result['command']}`, store {result['store']}, "
         f"{where['cores']} cores of {where['cpu']}, kernel {where['kernel']}, "
-        f"{where['store']['file_system']}; load before the run {where['load_before']}."
+        f"{where['store']['file_system']}; load before the run {where['load_before']}; "
+        f"{result['messages_per_s']:,} messages a second, which with everything else kept "
+        f"{_busy(result)} of the cores busy before the first fault."
     )
     text = PAGE.read_text(encoding="utf-8")
     begin, end = "<!-- bench:worst_minute -->", "<!-- /bench:worst_minute -->"

@@ -9,12 +9,17 @@ import sys
 import pytest
 
 from multiconnect.config.process import PROCESS_VARIABLE, ProcessSettings
-from multiconnect.model.cluster import NodeState, Role
+from multiconnect.model.cluster import NodeState, Role, Snapshot
 from multiconnect.store.open import open_store
 from multiconnect.web.auth import create_user, issue_token
 from tests.unit.web.serving import PASSWORD, WAIT_S, Wire, request
 
 pytestmark = pytest.mark.process
+
+
+def _is_ready(snapshot: Snapshot) -> bool:
+    node = snapshot.node("web-1-test")
+    return node is not None and (node.role, node.state) == (Role.WEB, NodeState.READY)
 
 
 async def test_it_serves_shows_itself_and_ends_on_sigterm(tmp_path):
@@ -51,9 +56,9 @@ async def test_it_serves_shows_itself_and_ends_on_sigterm(tmp_path):
         await wire.send(request("GET", "/readyz"))
         answer = await wire.answer()
         assert (answer.status, answer.json["reasons"][0][:24]) == (503, "32 of 32 slots have no l")
-        node = (await store.control.snapshot()).node("web-1-test")
-        assert node is not None
-        assert (node.role, node.state) == (Role.WEB, NodeState.READY)
+        async with asyncio.timeout(10):
+            while not _is_ready(await store.control.snapshot()):
+                await store.control.changed(0.1)
         process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(WAIT_S):
             _, errors = await process.communicate()

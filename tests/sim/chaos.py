@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 #: (fault, how often beside the others)
 WEIGHTS = (
-    *(("crash", 8), ("freeze", 8), ("cut_lane", 5), ("reset_lane", 5), ("cut_store", 6)),
-    *(("cut_host", 3), ("store_down", 4), ("store_full", 3), ("lost_answers", 4)),
+    *(("crash", 8), ("freeze", 8), ("cut_lane", 5), ("reset_lane", 5), ("cut_store", 8)),
+    *(("cut_host", 5), ("store_down", 4), ("store_full", 3), ("lost_answers", 4)),
     *(("late_bytes", 4), ("upstream_trouble", 6), ("resize", 6), ("restart", 3)),
     *(("masters_down", 3), ("heirs_die", 3), ("supervisor_frozen", 3), ("all_frozen", 1)),
     *(("late_commits", 4), ("old_snapshots", 3), ("spare_leaves", 2)),
@@ -76,7 +76,9 @@ class Chaos:
         self._world.loop.at(self._world.loop.now_s + seconds, undo)
 
     def _for_s(self) -> float:
-        return self.rng.choice([0.05, 0.3, 0.8, 1.5, 2.5, 4.0]) * self.rng.uniform(0.5, 1.2)
+        """Draw how long a fault lasts: often less than a lease, often more than a take-over."""
+        share = self.rng.choice([0.02, 0.15, 0.4, 0.8, 1.3, 1.3, 1.8])
+        return share * self.rng.uniform(0.6, 1.1) * self._world.timers.takeover_s
 
     def _any(self, *roles: Role) -> SimProcess | None:
         there = [p for role in roles for p in self._world.running(role) if not p.halted]

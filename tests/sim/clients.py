@@ -130,10 +130,16 @@ class Clients:
 
 
 async def report_status(world: "World", router: Router, message: Message, status: str) -> None:
-    """A webhook of the upstream comes in at a router; when it is refused it comes again."""
-    body = orjson.dumps({"biz_opaque_callback_data": message.id, "status": status})
+    """A webhook comes in at a router; when it is refused it comes again. No status: an answer."""
     try:
-        await router.send_inbound(message.slot, message.recipient, body, kind=Kind.STATUS)
-        world.ledger.counts["statuses"] += 1
+        if status:
+            body = orjson.dumps({"biz_opaque_callback_data": message.id, "status": status})
+            await router.send_inbound(message.slot, message.recipient, body, kind=Kind.STATUS)
+        else:
+            body, key = b'{"id":"in"}', f"in-{message.id}"
+            await router.send_inbound(
+                None, message.recipient, body, kind=Kind.INBOUND_MESSAGE, idempotency_key=key
+            )
+        world.ledger.counts["webhooks"] += 1
     except (Unavailable, Closed):
         world.statuses.append((message, status))

@@ -7,8 +7,8 @@ from multiconnect.model.message import Receipt
 
 _COUNTED = (
     *("submitted", "acknowledged", "repeated", "unacknowledged", "stored", "effects"),
-    *("second_effects", "resent_marked", "false_deaths", "grants", "planned"),
-    *("commits", "refused_commits", "statuses"),
+    *("second_effects", "resent_marked", "lease_deaths", "grants", "planned"),
+    *("commits", "refused_commits", "webhooks"),
 )
 
 

@@ -4,6 +4,12 @@ import random
 from dataclasses import dataclass
 
 from multiconnect.limits import ROUTER_PARKED_BYTES_MAX
+from multiconnect.model.timers import Timers
+
+_QUICK = Timers(
+    renew_s=0.15, lease_ttl_s=0.6, margin_s=0.06, grace_s=0.08, ping_s=0.05, silence_s=0.25,
+    drain_max_s=0.4, park_max_s=1.5,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -32,8 +38,15 @@ class Options:
     number_rate: float | None = None
     batch_max: int = 4
     upstream_latency_s: float = 0.01
+    #: Leases of 0.6 s instead of 2 s: more of them end in the same time.
+    quick_leases: bool = False
     #: How much slower than one fast machine the network and the disk are.
     pace: float = 1.0
+
+    @property
+    def timers(self) -> Timers:
+        """The control plane's timers."""
+        return _QUICK if self.quick_leases else Timers()
 
     def __str__(self) -> str:
         words = [
@@ -45,6 +58,7 @@ class Options:
         ]
         words += [f"network and disk {self.pace:.0f} x slower"] if self.pace != 1 else []
         words += ["the upstream dedupes"] if self.dedupes else []
+        words += ["quick leases"] if self.quick_leases else []
         words += ["small limits"] if self.small_limits else []
         words += [f"{self.number_rate:.0f} messages/s upstream"] if self.number_rate else []
         words += [f"webhooks for {self.webhooks:.0%}"] if self.webhooks else []
@@ -57,6 +71,7 @@ def options_of(seed: int) -> Options:
     """Return what a seed stands for."""
     rng = random.Random(f"options/{seed}")
     coreapps = rng.choice([3, 4, 4, 5])
+    pace = rng.choice([1.0, 5.0, 15.0, 25.0])
     return Options(
         seed=seed,
         coreapps=coreapps,
@@ -73,6 +88,7 @@ def options_of(seed: int) -> Options:
         small_limits=rng.random() < 0.3,
         number_rate=rng.choice([None, None, None, 80.0]),
         batch_max=rng.choice([1, 4, 16]),
-        pace=rng.choice([1.0, 5.0, 15.0, 25.0]),
+        pace=pace,
+        quick_leases=rng.random() < 0.4,
         upstream_latency_s=rng.choice([0.004, 0.02, 0.08]),
     )

@@ -114,6 +114,7 @@ class Supervisor:
         self._exited.add(child.process.incarnation)
         self._young[name] = self._young.get(name, -1) + 1
         self._vacate(name, child.role)
+        self.fill()  # drops the seat if there are enough without it
         if child.role is not Role.WEB:
             self.process.spawn(self._report(child.process.incarnation, reason))
 

@@ -1,5 +1,6 @@
 """The judges themselves: each is shown what it must find, and what it must not."""
 
+import random
 from dataclasses import replace
 
 import pytest
@@ -26,10 +27,10 @@ class Court:
     """A cluster of two owners and two Masters without any code of the product but the store."""
 
     def __init__(self):
-        self.loop = SimLoop(None)
+        self.loop = SimLoop(random.Random(1))
         self.state = MemoryState(self.process("clock"), cluster=7)
         self.ledger = Ledger()
-        self.found = []
+        self.found: list[str] = []
         self.bench = Bench(self.state, self.ledger, lambda what, text: self.found.append(what))
         self.control = MemoryControl(self.state)
         self.people = {name: self.process(name) for name in ("a", "b", "m", "n")}

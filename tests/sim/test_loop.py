@@ -38,7 +38,7 @@ def test_an_hour_passes_at_once(loop):
 def test_each_process_lives_by_its_own_clock(loop):
     fast, slow = process_of(loop, "fast"), process_of(loop, "slow")
     fast.rate, slow.rate = 1.02, 0.98
-    seen = {p.name: [] for p in (fast, slow)}
+    seen: dict[str, list[float]] = {p.name: [] for p in (fast, slow)}
     before = {p.name: p.monotonic() for p in (fast, slow)}
     for process in (fast, slow):
         process.spawn(tick(seen[process.name], process, 1.0))
@@ -66,7 +66,7 @@ async def test_asyncio_timeouts_follow_the_process_clock():
 
 
 def test_a_stopped_process_does_nothing_and_then_goes_on(loop):
-    process, seen = process_of(loop), []
+    process, seen = process_of(loop), list[float]()
     process.rate = 1.0
     process.spawn(tick(seen, process, 1.0))
     pass_time(loop, 1.5)
@@ -79,7 +79,7 @@ def test_a_stopped_process_does_nothing_and_then_goes_on(loop):
 
 
 def test_a_killed_process_runs_not_even_its_finally(loop):
-    process, seen, told = process_of(loop), [], []
+    process, seen, told = process_of(loop), list[str](), list[str]()
 
     async def work():
         try:
@@ -99,7 +99,7 @@ def test_a_killed_process_runs_not_even_its_finally(loop):
 
 
 def test_a_fuse_strikes_between_two_callbacks(loop):
-    process, seen = process_of(loop), []
+    process, seen = process_of(loop), list[int]()
     for number in range(5):
         loop.call_soon(seen.append, number, context=process.context)
     process.burn(3, process.stop)
@@ -113,7 +113,7 @@ def test_a_fuse_strikes_between_two_callbacks(loop):
 def test_processes_interleave_and_each_keeps_its_order(loop):
     orders = set()
     for _ in range(20):
-        seen = []
+        seen: list[tuple[str, int]] = []
         for name in "ab":
             process = process_of(loop, name)
             for number in range(3):

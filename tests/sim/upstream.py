@@ -36,13 +36,17 @@ class UpstreamWorld:
     def __init__(
         self, network: Network, process: SimProcess, ledger: Ledger, judge: EffectJudge, *,
         dedupes: bool,
+        kill: Callable[[SimProcess, str], None],
     ) -> None:  # fmt: skip
         self.network = network
         self.process = process
         self.manners = Manners()
         self.dedupes = dedupes
+        self.kill = kill
         self.judge = judge
         self.rng = random.Random(f"{process.rng.random()}/upstream")
+        #: Payloads that kill who sends them.
+        self.poison: set[bytes] = set()
         #: Told of each effect, and of who has sent it.
         self.on_effect: list[Callable[[SimProcess, Message], None]] = []
         self._ledger = ledger
@@ -83,6 +87,8 @@ class SimUpstream:
         world, owner = self._world, self._owner
         for message in messages:
             world.judge.started(owner, message)
+            if message.body in world.poison:
+                owner.burn(1, lambda: world.kill(owner, "poisoned"))
         if world.manners.raises and world.rng.random() < world.manners.raises:
             self._request(messages[0], lambda: None)
             raise ConnectionResetError("the connector has a bug")
@@ -98,7 +104,12 @@ class SimUpstream:
             (manners.lost_requests, lambda: None),
             (manners.lost_replies, lambda: self._request(message, lambda: None)),
             (manners.late_requests, lambda: self._late(message)),
-            (manners.busy, lambda: self._request(None, lambda: self._reply(reply, _BUSY))),
+            (
+                manners.busy,
+                lambda: self._request(
+                    None, lambda: self._reply(reply, world.rng.choice([_BUSY, _ALL_BUSY]))
+                ),
+            ),
         ):
             if fate < share:
                 lose()
@@ -136,6 +147,7 @@ class SimUpstream:
 
 _TIMED_OUT = Outcome.retry("no reply in time", ambiguous=True)
 _BUSY = Outcome.retry("too many requests", after_s=0.05)
+_ALL_BUSY = Outcome.retry("too many requests of this number", after_s=0.1, number_wide=True)
 _REFUSED = Outcome.failed("the upstream refuses it", code=131000)
 
 

@@ -11,7 +11,6 @@ from multiconnect.dataplane.router import Router
 from multiconnect.errors import Refused, StoreUnavailable
 from multiconnect.model.cluster import Role
 from multiconnect.model.message import Message
-from multiconnect.model.timers import Timers
 from multiconnect.store.memory import MemoryState
 from multiconnect.supervisor.supervision import Wanted
 from tests.sim.clients import Clients, report_status
@@ -42,7 +41,7 @@ class World:
         self.loop.set_exception_handler(self._callback_failed)
         self.story = Story(lambda: self.loop.now_s, tell)
         self.violations: list[str] = []
-        self.timers = Timers()
+        self.timers = options.timers
         self.network = Network(self.loop, seed, options.pace)
         self.connections = Connections(self.loop, self.network)
         self.ledger = Ledger()
@@ -71,6 +70,7 @@ class World:
         self.upstream = UpstreamWorld(
             self.network, self.new_process("upstream", "internet"), self.ledger,
             self.bench.effects, dedupes=options.dedupes,
+            kill=self.kill,
         )  # fmt: skip
         self.upstream.on_effect.append(lambda owner, _: self.moment_came("sent", owner.incarnation))
         #: How the upstream behaves while it is in no trouble.
@@ -167,8 +167,9 @@ class World:
 
     # --- webhooks ----------------------------------------------------------------------------
     def _webhook(self, _owner: SimProcess, message: Message) -> None:
+        """The upstream may tell what became of a message; its recipient may answer it."""
         if self.rng.random() < self.options.webhooks:
-            for status, most_s in (("delivered", 0.2), ("read", 0.6), ("sent", 0.3)):
+            for status, most_s in (("delivered", 0.2), ("read", 0.6), ("sent", 0.3), ("", 0.8)):
                 at_s = self.loop.now_s + self.rng.uniform(0.0, most_s)
                 self.loop.at(at_s, self._post_status, message, status)
 

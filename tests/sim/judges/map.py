@@ -43,6 +43,8 @@ class MapJudge:
             self._check_cluster(caller)
         if name in _TERM_AT and result:
             self._check_term(caller, name, args)
+        if name == "set_node_state" and args[1] is NodeState.DEAD and "lease" in args[2]:
+            self._ledger.counts["lease_deaths"] += 1
         changed = [
             (old, new)
             for old, new in zip(self._slots, state.slots, strict=True)

@@ -1,6 +1,7 @@
 """Owners that do not hear, do not answer, or are dead and still arrive somewhere."""
 
 import asyncio
+from dataclasses import replace
 from functools import partial
 
 from tests.sim.chaos import Chaos
@@ -53,3 +54,13 @@ async def answer_lost_then_dead(world: World, chaos: Chaos) -> None:
         world.at_moment("stored", owner, partial(world.kill, owner))
         submit(world, BUSY, 5)
         await asyncio.sleep(1.0)
+
+
+@scenario(replace(QUIET, coreapps=4, rate_per_s=30.0))
+async def poison(world: World, chaos: Chaos) -> None:
+    """A message kills every owner that sends it: it is given up, and its slot goes on."""
+    await settled(world)
+    world.upstream.poison.add(submit(world, BUSY, 5)[2].payload)
+    await asyncio.sleep(8.0)
+    if world.bench.log.unsettled > 20:
+        world.found("10", f"{world.bench.log.unsettled} messages wait behind the poisonous one")

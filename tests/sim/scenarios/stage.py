@@ -8,6 +8,7 @@ from multiconnect._native import slot_of
 from multiconnect.dataplane.router import Router
 from multiconnect.errors import Unavailable
 from multiconnect.model.cluster import NodeState, Role
+from tests.sim.ledger import Sent
 from tests.sim.options import Options
 from tests.sim.process import SimProcess
 from tests.sim.run import Script
@@ -102,30 +103,23 @@ def release(world: World) -> None:
 
 
 # --- traffic -------------------------------------------------------------------------------------
-def submit(world: World, recipient: str, count: int) -> None:
+def submit(world: World, recipient: str, count: int) -> list[Sent]:
     """Submit messages to one recipient through the first router there is."""
     incarnation, router = next(iter(world.routers.items()))
     process = world.processes[incarnation]
-    for _ in range(count):
-        process.spawn(_submit(world, router, recipient, incarnation))
+    messages = [world.ledger.submit(recipient, incarnation) for _ in range(count)]
+    for sent in messages:
+        process.spawn(_submit(world, router, sent))
+    return messages
 
 
-async def _submit(world: World, router: Router, recipient: str, incarnation: str) -> None:
-    sent = world.ledger.submit(recipient, incarnation)
+async def _submit(world: World, router: Router, sent: Sent) -> None:
     try:
-        receipt = await router.send(recipient, sent.payload)
+        receipt = await router.send(sent.recipient, sent.payload)
     except Unavailable as error:
         world.found("10", f"{sent} was never acknowledged: {error}")
     else:
         world.bench.routers.acknowledged(sent, receipt)
-
-
-async def talk(world: World, rounds: int, gap_s: float) -> None:
-    """Submit to eight recipients all the time."""
-    for _ in range(rounds):
-        for number in range(8):
-            submit(world, f"1631777{number:04}", 1)
-        await asyncio.sleep(gap_s)
 
 
 async def one_recipient_busy(world: World) -> SimProcess:

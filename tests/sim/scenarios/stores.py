@@ -40,7 +40,7 @@ async def disk_full(world: World, chaos: Chaos) -> None:
     expect_nobody_died(world)
 
 
-@scenario(replace(QUIET, coreapps=2, pace=10.0))
+@scenario(replace(QUIET, coreapps=2, rate_per_s=0.5, pace=10.0))
 async def refused_and_next(world: World, chaos: Chaos) -> None:
     """A commit fails while the next batch of the same sender is on its way, at every distance."""
     await settled(world)
@@ -50,4 +50,4 @@ async def refused_and_next(world: World, chaos: Chaos) -> None:
         submit(world, BUSY, 1)
         await asyncio.sleep(gap * 0.0006)
         submit(world, BUSY, 1)
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(1.0)
