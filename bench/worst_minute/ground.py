@@ -25,6 +25,7 @@ from multiconnect.store.open import open_store
 from multiconnect.store.port import ControlStore
 from tests.support.faulty_cluster import FaultyCluster, coreapps, is_whole
 from tests.support.history import Acknowledged, Verdict, judge
+from tests.support.live_cluster import session_pids
 from tests.support.stage import recipients_of
 from tests.support.talk import Talk
 from tests.support.upstreams import arrivals_in
@@ -182,9 +183,8 @@ def _cpu_s(cluster: FaultyCluster) -> dict[str, float]:
     fields = [int(f) for f in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
     idle = fields[3] + fields[4]
     ours = sum(os.times()[:2])
-    for stat in Path("/proc").glob("[0-9]*/stat"):
+    for pid in session_pids(cluster.process.pid):
         with contextlib.suppress(OSError):
-            rest = stat.read_text().rpartition(")")[2].split()
-            if int(rest[2]) == cluster.process.pid:  # its process group
-                ours += (int(rest[11]) + int(rest[12])) * tick_s
+            times = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+            ours += sum(map(int, times)) * tick_s
     return {"busy": (sum(fields[:8]) - idle) * tick_s, "busy with this": ours}

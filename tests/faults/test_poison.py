@@ -13,9 +13,10 @@ from multiconnect.model.message import STATE_MASK, State, Stream
 from multiconnect.model.message_id import decode_id
 from multiconnect.store.open import open_store
 from tests.support.faulty_cluster import FaultyCluster, RouterLoad, faulty_cluster
-from tests.support.stage import recipients_of
+from tests.support.stage import Stage, recipients_of, until
+from tests.support.talk import Talk
+from tests.support.upstreams import MemoryUpstream
 
-pytestmark = pytest.mark.process
 OPTIONS = ("--shards", "2", "--spares", "3", "--webs", "0")
 
 
@@ -32,6 +33,7 @@ async def stored(cluster: FaultyCluster, message_id: str) -> StoredMessage:
     return found
 
 
+@pytest.mark.process
 def test_a_message_that_kills_three_owners_is_given_up_and_its_slot_goes_on(
     tmp_path: Path,
 ) -> None:
@@ -55,3 +57,37 @@ def test_a_message_that_kills_three_owners_is_given_up_and_its_slot_goes_on(
         assert state == State.UNKNOWN
         assert found.failure is not None
         assert "3 owners" in found.failure.reason
+
+
+async def test_suspects_are_sent_one_at_a_time_and_only_the_one_under_way_is_given_up(
+    tmp_path: Path,
+) -> None:
+    """Eight messages were under way when two owners ended; a third ends over one of them."""
+    async with Stage(tmp_path) as stage:
+        upstreams = {name: MemoryUpstream(stage.arrivals) for name in "abcd"}
+        for name, upstream in upstreams.items():
+            await stage.member(name, upstream=upstream)
+            if name != "d":
+                upstream.gate.clear()
+        await stage.grant("a")
+        talk = Talk(await stage.router(), recipients_of(range(8)))
+        await talk.send_all(1)
+        await until(lambda: len(upstreams["a"].started) == 8, "all are under way at a")
+        await stage.take_over("a", "b")
+        await until(lambda: len(upstreams["b"].started) == 8, "and again at b")
+        await stage.take_over("b", "c")
+        await until(lambda: upstreams["c"].started, "one is tried at c")
+        # Others may go by meanwhile; suspects may not.
+        await talk.send_all(1)
+        fresh = recipients_of(range(8), prefix="1631557")
+        others = Talk(talk.router, fresh)
+        await others.send_all(1)
+        await until(lambda: len(upstreams["c"].started) == 9, "eight others are")
+        (suspect,) = [m for m in upstreams["c"].started if m.recipient not in fresh]
+        await stage.take_over("c", "d")
+        await until(lambda: len(stage.arrivals) == 8 - 1 + 8 + 8, "all but one arrive")
+        await until(lambda: not stage.members["d"].app.figures()["backlog"], "all are settled")
+        assert stage.members["d"].app.figures()["unknown"] == 1
+        missing = {a.message_id for a in talk.acknowledged} - {a.message_id for a in stage.arrivals}
+        assert missing == {suspect.id}
+        await stage.assert_clean(others)

@@ -8,7 +8,6 @@ import argparse
 import gc
 import json
 import multiprocessing
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -16,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.sim.revision import revision
 from tests.sim.run import Verdict, run_seed
 
 #: Between two collections of garbage: worlds are full of cycles, and collecting takes time.
@@ -55,7 +55,7 @@ class Totals:
     def as_json(self) -> dict[str, object]:
         """Return what is committed of a long run."""
         return {
-            "revision": _revision(),
+            "revision": revision(),
             "seeds": self.seeds,
             "simulated_hours": round(self.simulated_s / 3600, 3),
             "cpu_s": round(self.cpu_s, 1),
@@ -115,12 +115,6 @@ def _collect_seldom() -> None:
     gc.collect()
     gc.freeze()
     gc.disable()
-
-
-def _revision() -> str:
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"
 
 
 if __name__ == "__main__":

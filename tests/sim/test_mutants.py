@@ -22,7 +22,13 @@ DEMANDED = {
     *("no-fence", "fence-by-owner-only", "fence-before-transaction", "epoch-reuse"),
     *("ack-before-commit", "no-producer-dedupe", "no-contiguity", "no-keys"),
     *("skip-in-doubt", "no-in-doubt-mark", "watermark-not-committed", "no-confirm-cache"),
-    *("no-ambiguity-flag", "retry-overtakes", "resend-out-of-order", "map-epoch-falls"),
+    *(
+        "give-up-in-memory",
+        "no-ambiguity-flag",
+        "retry-overtakes",
+        "resend-out-of-order",
+        "map-epoch-falls",
+    ),
     *("no-self-fence", "eager-takeover", "takeover-by-written-time", "forced-drain"),
     *("renewal-without-progress", "no-term-check"),
 }

@@ -139,9 +139,16 @@ class LiveCluster:
     def cut_power(self) -> None:
         """SIGKILL every process of the cluster at once."""
         assert self.process is not None
-        os.killpg(self.process.pid, signal.SIGKILL)
+        # Frozen first, so that nobody has time to act on another's death.
+        self.signal_all(signal.SIGSTOP)
+        self.signal_all(signal.SIGKILL)
         self.process.wait()
-        _wait_for_group_end(self.process.pid)
+        _wait_for_session_end(self.process.pid)
+
+    def signal_all(self, number: signal.Signals) -> None:
+        """Send a signal to every process of the cluster."""
+        assert self.process is not None
+        signal_session(self.process.pid, number)
 
     def stop(self) -> int:
         """Ask it to end; return its exit code."""
@@ -206,17 +213,31 @@ def _end(process: subprocess.Popen[bytes]) -> int:
     try:
         return process.wait(timeout=20)
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
+        signal_session(process.pid, signal.SIGKILL)
         process.wait()
         raise
 
 
-def _wait_for_group_end(group: int) -> None:
+def session_pids(session: int) -> list[int]:
+    """Return the processes of a session: a supervisor's children have groups of their own."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, _, of_session = stat.read_text().rpartition(")")[2].split()[:4]
+            if int(of_session) == session and state != "Z":
+                found.append(int(stat.parent.name))
+    return found
+
+
+def signal_session(session: int, number: signal.Signals) -> None:
+    """Send a signal to all processes of a session."""
+    for pid in session_pids(session):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def _wait_for_session_end(session: int) -> None:
     deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        try:
-            os.killpg(group, 0)
-        except ProcessLookupError:
-            return
+    while session_pids(session):
+        assert time.monotonic() < deadline, f"processes {session_pids(session)} still live"
         time.sleep(0.01)
-    raise AssertionError(f"process group {group} still lives")

@@ -35,7 +35,7 @@ class Talk:
         text: str = "seq",
     ) -> None:
         self._text = text
-        self._router = router
+        self.router = router
         self._recipients = recipients
         self._period_s = period_s
         self._timeout_s = timeout_s
@@ -53,7 +53,7 @@ class Talk:
     @property
     def parked_bytes(self) -> int:
         """What the router holds now."""
-        return self._router.parked_bytes
+        return self.router.parked_bytes
 
     async def run(self) -> None:
         """Send until `stop`; ends once everything sent is answered."""
@@ -101,7 +101,7 @@ class Talk:
         asked_s = time.monotonic()
         body = {"type": "text", "text": {"body": f"{self._text}:{number}"}}
         try:
-            receipt = await self._router.send(recipient, body, timeout_s=self._timeout_s)
+            receipt = await self.router.send(recipient, body, timeout_s=self._timeout_s)
         except MulticonnectError as error:
             self.failures.append(f"{recipient} {number}: {type(error).__name__}: {error}")
             return

@@ -138,6 +138,7 @@ class Dispatcher:
         if self._resend:
             reason = GIVEN_UP
             _log.error("given_up: slot %d message %d: %s", work.slot, entry.sequence, reason)
+        self.counts["unknown"] += 1
         outcome = Outcome("unknown", reason=reason)
         work.gave_up(queue.stream, entry, State.UNKNOWN, outcome, now_ms)
 

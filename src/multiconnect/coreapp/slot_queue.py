@@ -23,11 +23,7 @@ from multiconnect.coreapp.batch_states import BatchStates
 from multiconnect.coreapp.claims import Claims
 from multiconnect.coreapp.queue_entry import Entry, Loaded, Phase, QueueWrite, Record
 from multiconnect.coreapp.recipients import Recipients
-from multiconnect.limits import (
-    SLOT_PARKED_MESSAGES,
-    SLOT_WINDOW_BYTES,
-    SLOT_WINDOW_MESSAGES,
-)
+from multiconnect.limits import SLOT_PARKED_MESSAGES, SLOT_WINDOW_BYTES, SLOT_WINDOW_MESSAGES
 from multiconnect.model.log import Mark, Progress, StoredBatch, StreamTail
 from multiconnect.model.message import DUPLICATE_FLAG, SETTLED, STATE_MASK, State, Stream
 
@@ -171,7 +167,7 @@ class SlotQueue:
             if entry.phase is not Phase.WAITING:
                 continue
             first = self._recipients.first(entry.recipient)
-            if first.phase in {Phase.HELD, Phase.CLAIMING} or self.draining:
+            if first.phase in {Phase.HELD, Phase.CLAIMING, Phase.SETTLED} or self.draining:
                 self._write_held(entry)
             else:
                 self._claim(entry)
@@ -207,18 +203,29 @@ class SlotQueue:
         return taken
 
     def settle(self, entry: Entry, state: State) -> State:
-        """A message is final; return its state (a webhook may have been ahead of the reply)."""
-        if state is State.SENT and entry.early is not None:
+        """A message is final; return its state (a webhook may have been ahead of the reply).
+
+        One that was given up keeps its recipient waiting until `let_next`.
+        """
+        is_sent = state is State.SENT
+        if is_sent and entry.early is not None:
             state = entry.early
         self._leave(entry)
         entry.phase = Phase.SETTLED
         self._set(entry, state)
         self._to_claim.pop(entry.sequence, None)
         entry.batch.unsettled -= 1
-        first = self._recipients.remove(entry)
-        if first is not None:
-            self._promote(first)
+        if is_sent:
+            self.let_next(entry)
         return state
+
+    def let_next(self, entry: Entry) -> None:
+        """The recipient of a settled message goes on."""
+        first = self._recipients.remove(entry)
+        if first is not None and first.phase is Phase.CLAIMED:
+            self._ready.append(first)
+        elif first is not None:
+            self._want_claim(first)
 
     def hold(self, entry: Entry, *, ambiguous: bool) -> None:
         """A message must wait (retry, pacing); its recipient waits with it, nobody else.
@@ -282,12 +289,6 @@ class SlotQueue:
         if entry.phase in {Phase.CLAIMING, Phase.CLAIMED, Phase.IN_FLIGHT}:
             self._claims.count -= 1
 
-    def _promote(self, entry: Entry) -> None:
-        if entry.phase is Phase.CLAIMED:
-            self._ready.append(entry)
-        else:
-            self._want_claim(entry)
-
     def _write_held(self, entry: Entry) -> None:
         entry.phase = Phase.HELD
         self._set(entry, State.HELD)
@@ -329,10 +330,8 @@ class SlotQueue:
     @property
     def dirty(self) -> bool:
         """Whether `collect` would return something that matters now."""
-        return bool(self._dirty or self._may_claim_one()) or self._next_watermark() is not None
-
-    def _may_claim_one(self) -> bool:
-        return bool(self._to_claim) and self._claim_room > 0
+        may_claim = bool(self._to_claim) and self._claim_room > 0
+        return bool(self._dirty) or may_claim or self._next_watermark() is not None
 
     def _next_watermark(self) -> int | None:
         if self.draining or not self._unclaimed:

@@ -33,6 +33,8 @@ class SideRows:
     retries_done: set[tuple[Stream, int]] = field(default_factory=set)
     failures: list[Failure] = field(default_factory=list)
     upstream_ids: list[UpstreamId] = field(default_factory=list)
+    #: Settled and not sent; their recipients wait until that is durable.
+    given_up: list[tuple[Stream, Entry]] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
 
     def __bool__(self) -> bool:
@@ -49,6 +51,7 @@ class SideRows:
             {k for k in self.retries_done if k not in later.retries} | later.retries_done,
             self.failures + later.failures,
             self.upstream_ids + later.upstream_ids,
+            self.given_up + later.given_up,
             self.events + later.events,
         )
 
@@ -135,9 +138,14 @@ class SlotWork:
     def gave_up(
         self, stream: Stream, entry: Entry, state: State, outcome: Outcome, now_ms: int
     ) -> None:
-        """It is failed, expired or unknown."""
+        """It is failed, expired or unknown.
+
+        The next message of its recipient waits until that is durable. An owner that comes after a
+        crash might see it otherwise (by its wall clock it has not expired) and send it late.
+        """
         duplicate = entry.possible_duplicate
         self.queues[stream].settle(entry, state)
+        self._rows.given_up.append((stream, entry))
         self._attempt_over(stream, entry)
         self._rows.failures.append(
             Failure(
@@ -226,6 +234,8 @@ class SlotWork:
             self.queues[stream].confirm(queue_write)
         for book in self.books.values():
             book.confirm()
+        for stream, entry in write.rows.given_up:
+            self.queues[stream].let_next(entry)
         return write.rows.events
 
     def restore(self, write: WorkWrite) -> None:

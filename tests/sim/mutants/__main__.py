@@ -1,7 +1,7 @@
 """`python -m tests.sim.mutants [NAME …]`: break the product on purpose and see who notices.
 
 Each mutant runs in a process of its own through the first seeds and its directed scenario. Exit
-code 1 when one is caught by neither. `--markdown` prints the table of docs/simulation.md.
+code 1 when one is caught by neither. `--write docs/simulation.md` puts the table there.
 """
 
 import argparse
@@ -9,10 +9,14 @@ import json
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from tests.sim.mutants.catalogue import CATALOGUE, Mutant
+from tests.sim.revision import revision
 from tests.sim.run import Verdict, run, run_seed
 from tests.sim.scenarios.catalogue import SCENARIOS
+
+_BEGIN, _END = "<!-- mutants: begin -->", "<!-- mutants: end -->"
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.sim.mutants")
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(CATALOGUE))
     parser.add_argument("--seeds", type=int, default=40)
-    parser.add_argument("--markdown", action="store_true")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="put the table into this page")
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     wanted = parser.parse_args(arguments)
     if wanted.here:
@@ -67,12 +71,10 @@ def main(arguments: list[str]) -> int:
         return 0
     hunts = []
     for name in wanted.names or CATALOGUE:
-        one = _in_child(name, wanted.seeds)
-        hunts.append(one)
-        if not wanted.markdown:
-            print(_line(one), flush=True)
-    if wanted.markdown:
-        print("\n".join(_table(hunts)))
+        hunts.append(_in_child(name, wanted.seeds))
+        print(_line(hunts[-1]), flush=True)
+    if wanted.write:
+        _write(wanted.write, hunts, f"python -m tests.sim.mutants --seeds {wanted.seeds}")
     escaped = [one.name for one in hunts if not one.is_caught]
     print(f"mutants: {len(hunts)} made, {len(hunts) - len(escaped)} caught", *escaped)
     return 1 if escaped else 0
@@ -93,21 +95,32 @@ def _line(one: Hunt) -> str:
     return "; ".join(parts if one.is_caught else [*parts, "ESCAPED"])
 
 
+def _write(page: Path, hunts: list[Hunt], command: str) -> None:
+    text = page.read_text(encoding="utf-8")
+    before, _, rest = text.partition(_BEGIN)
+    _, _, after = rest.partition(_END)
+    intro = f"Made by `{command}` from revision {revision()}."
+    table = "\n".join([_BEGIN, intro, "", *_table(hunts), _END])
+    page.write_text(before + table + after, encoding="utf-8")
+
+
 def _table(hunts: list[Hunt]) -> list[str]:
-    lines = ["| mutant | breaks | seeds that catch it | first verdict | directed scenario |",
-             "|---|---|---|---|---|"]  # fmt: skip
+    lines = [
+        "| mutant | what it breaks | seeds | first verdict | directed |",
+        "|---|---|---|---|---|",
+    ]
     for one in hunts:
-        seeds = f"{one.caught} of {one.seeds}"
-        directed = f"`{one.scenario}`: {'caught' if one.scenario_verdict else 'not caught'}"
-        lines.append(
-            f"| {one.name} | {CATALOGUE[one.name].breaks} | {seeds} | "
-            f"{_short(one.verdict or one.scenario_verdict)} | {directed if one.scenario else ''} |"
-        )
+        directed = f"`{one.scenario}` {'caught' if one.scenario_verdict else 'blind'}"
+        cells = (
+            one.name, CATALOGUE[one.name].breaks, f"{one.caught} of {one.seeds}",
+            _short(one.verdict or one.scenario_verdict), directed if one.scenario else "",
+        )  # fmt: skip
+        lines.append(f"| {' | '.join(cells)} |")
     return lines
 
 
 def _short(verdict: str) -> str:
-    return verdict.replace("|", "/")[:110]
+    return verdict.replace("|", "/").replace("<", "").replace(">", "")[:100]
 
 
 if __name__ == "__main__":

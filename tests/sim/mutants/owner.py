@@ -135,3 +135,17 @@ def no_recipient_order() -> None:
         return True
 
     put(SlotQueue, "_is_first", is_first)
+
+
+@mutant(
+    "who waits behind a message given up goes on before that is durable", "expired_here_not_there"
+)
+def give_up_in_memory() -> None:
+    plain = SlotWork.gave_up
+
+    def gave_up(self: SlotWork, stream: Any, entry: Any, *how: Any) -> None:
+        plain(self, stream, entry, *how)
+        self._rows.given_up.remove((stream, entry))
+        self.queues[stream].let_next(entry)
+
+    put(SlotWork, "gave_up", gave_up)

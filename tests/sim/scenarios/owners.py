@@ -4,14 +4,19 @@ import asyncio
 from dataclasses import replace
 from functools import partial
 
+from multiconnect._native import slot_of
+from multiconnect.model.cluster import Role
 from tests.sim.chaos import Chaos
+from tests.sim.process import EPOCH_S
 from tests.sim.scenarios.stage import (
     BUSY,
     QUIET,
     one_recipient_busy,
+    owner_of,
     scenario,
     settled,
     submit,
+    until,
 )
 from tests.sim.world import World
 
@@ -64,3 +69,22 @@ async def poison(world: World, chaos: Chaos) -> None:
     await asyncio.sleep(8.0)
     if world.bench.log.unsettled > 20:
         world.found("10", f"{world.bench.log.unsettled} messages wait behind the poisonous one")
+
+
+@scenario(QUIET)
+async def expired_here_not_there(world: World, chaos: Chaos) -> None:
+    """A message has expired by its owner's wall clock; the owner dies; by its heir's it has not."""
+    for _ in range(6):
+        await settled(world)
+        owner = owner_of(world, slot_of(BUSY))
+        for process in world.running(Role.COREAPP):
+            process.wall_ahead_s = 5.0 if process is owner else -5.0
+        delays, commits = world.store.delays, (owner.name, "commit")
+        world.at_moment("stored", owner, partial(delays.__setitem__, commits, 0.2))
+        submit(world, BUSY, 1, int((EPOCH_S + world.loop.now_s) * 1000))
+        next_one = submit(world, BUSY, 1)[0]
+        submit(world, "16315558888", 10)  # whose outcomes make the owner look for more to send
+        await until(world, partial(getattr, next_one, "effects"), 0.001)
+        world.kill(owner)
+        delays.clear()
+        await asyncio.sleep(1.0)

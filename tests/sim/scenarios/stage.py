@@ -103,11 +103,14 @@ def release(world: World) -> None:
 
 
 # --- traffic -------------------------------------------------------------------------------------
-def submit(world: World, recipient: str, count: int) -> list[Sent]:
+def submit(world: World, recipient: str, count: int, expires_at_ms: int = 0) -> list[Sent]:
     """Submit messages to one recipient through the first router there is."""
     incarnation, router = next(iter(world.routers.items()))
     process = world.processes[incarnation]
-    messages = [world.ledger.submit(recipient, incarnation) for _ in range(count)]
+    messages = [
+        world.ledger.submit(recipient, incarnation, expires_at_ms=expires_at_ms)
+        for _ in range(count)
+    ]
     for sent in messages:
         process.spawn(_submit(world, router, sent))
     return messages
@@ -115,7 +118,7 @@ def submit(world: World, recipient: str, count: int) -> list[Sent]:
 
 async def _submit(world: World, router: Router, sent: Sent) -> None:
     try:
-        receipt = await router.send(sent.recipient, sent.payload)
+        receipt = await router.send(sent.recipient, sent.payload, expires_at_ms=sent.expires_at_ms)
     except Unavailable as error:
         world.found("10", f"{sent} was never acknowledged: {error}")
     else:

@@ -56,6 +56,8 @@ class QueueWorld:
         self.blocked: list[Entry] = []
         #: Settled as far as this life knows.
         self.final = set(range(len(store.recipients))) - set(store.unsettled())
+        #: Final without having been sent: the next of the recipient waits until that is durable.
+        self.given_up: set[int] = set()
         self.in_doubt = set(store.doubtful())
         self.is_unsure = False
 
@@ -186,6 +188,7 @@ class QueueWorld:
     def gave_up(self, entry: Entry, state: State) -> None:
         assert entry.sequence not in self.final
         self.final.add(entry.sequence)
+        self.given_up.add(entry.sequence)
         self.work.gave_up(OUT, entry, state, Outcome.failed("no"), 0)
 
     def retry_is_due(self) -> None:
@@ -267,6 +270,8 @@ class QueueWorld:
         assert recipient not in {e.recipient for e in self.in_flight}, "one in flight per recipient"
         earlier = [k for k in range(n) if store.recipients[k] == recipient and k not in self.final]
         assert not earlier, "in order"
+        skipped = {k for k in self.given_up if k < n and store.recipients[k] == recipient}
+        assert not skipped & set(store.unsettled()), "given up durably"
         if n in self.upstream.may_have:
             assert store.byte(n) & DUPLICATE_FLAG, "marked before the second send"
             assert entry.possible_duplicate
@@ -279,7 +284,9 @@ class QueueWorld:
         if self.commit is None:
             assert queue.backlog >= pending + len(self.in_flight)
             if queue.loaded_to == accepted:
-                assert queue.backlog == pending + len(self.in_flight)
+                # What was given up counts until that is written: its recipient waits for it.
+                unwritten = len(self.work._rows.given_up)
+                assert queue.backlog == pending + len(self.in_flight) + unwritten
         lines = queue._recipients
         assert lines.count == sum(1 for _ in lines)
         firsts = {entry.recipient: lines.first(entry.recipient) for entry in lines}
