@@ -40,12 +40,16 @@ def read_header(data, Py_ssize_t offset=0) -> BatchHeader:
 
 
 def split_batches(payload) -> list:
-    """Return (header, bytes) of each of the batches back to back, all checked completely."""
+    """Return (header, view) of each of the batches back to back, all checked completely.
+
+    The views are read-only parts of `payload` and keep it alive: nothing is copied.
+    """
     cdef Py_buffer view
     cdef list found = []
     PyObject_GetBuffer(payload, &view, PyBUF_SIMPLE)
     try:
-        split_into(found, <const uint8_t *>view.buf, <size_t>view.len)
+        whole = memoryview(payload).cast("B").toreadonly()
+        split_into(found, whole, <const uint8_t *>view.buf, <size_t>view.len)
         return found
     finally:
         PyBuffer_Release(&view)
@@ -81,7 +85,7 @@ def ranks(slots) -> array.array:
         PyBuffer_Release(&view)
 
 
-cdef int split_into(list found, const uint8_t *data, size_t size) except -1:
+cdef int split_into(list found, object whole, const uint8_t *data, size_t size) except -1:
     cdef mc_batch_header header
     cdef size_t at = 0, fault_at = 0, length
     cdef int code
@@ -90,8 +94,7 @@ cdef int split_into(list found, const uint8_t *data, size_t size) except -1:
         if code != MC_OK:
             raise corrupt("batch", <Py_ssize_t>(at + fault_at), code)
         length = MC_BATCH_HEADER_BYTES + header.body_len
-        batch = PyBytes_FromStringAndSize(<const char *>data + at, <Py_ssize_t>length)
-        found.append((header_value(&header), batch))
+        found.append((header_value(&header), whole[at:at + length]))
         at += length
     return 0
 

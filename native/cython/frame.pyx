@@ -2,9 +2,11 @@
 """Frames and answers: what travels on a connection between a router and an owner."""
 
 cimport cython
-from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport (
+    PyBUF_SIMPLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer,
+)
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memmove
 
@@ -19,10 +21,9 @@ from kernel cimport (
 
 
 cdef enum:
-    START_BYTES = 256 * 1024
-    # Reads in a row that would have fitted the first buffer before a larger one is given up:
-    # one large frame must not hold megabytes for ever, a stream of them must not thrash.
-    SMALL_READS_TO_SHRINK = 64
+    # What a frame and the reads before it may use of the reader's own buffer. A longer frame is
+    # received where it will stay, so nothing of it but what came with its header is copied.
+    BUFFER_BYTES = 64 * 1024
 
 
 def frame_header(type, number, payload_len) -> bytes:
@@ -42,35 +43,59 @@ def frame_header(type, number, payload_len) -> bytes:
 
 @cython.final
 @cython.auto_pickle(False)
+cdef class Room:
+    """The part of a payload that is still to come, lent to the loop to receive into.
+
+    It keeps the payload's memory alive, whatever became of the reader by then.
+    """
+
+    cdef bytes payload
+    cdef Py_ssize_t at
+
+    def __getbuffer__(self, Py_buffer *view, int flags):
+        PyBuffer_FillInfo(view, self, PyBytes_AS_STRING(self.payload) + self.at,
+                          PyBytes_GET_SIZE(self.payload) - self.at, 0, flags)
+
+
+@cython.final
+@cython.auto_pickle(False)
 cdef class FrameReader:
     """Cuts a byte stream into frames, for asyncio.BufferedProtocol.
 
-    The buffer is never resized: when a frame needs more room a larger one takes its place, and
-    whoever still holds a view of the old one keeps that alive. Bytes move inside the buffer only
-    in buffer_updated(), when the loop has finished writing.
+    Frames that fit the buffer are cut from it. The payload of a longer one gets memory of its own
+    as soon as its header is known, and the loop receives straight into that. No memory that was
+    lent is ever resized, and bytes move only in buffer_updated(), when the loop has finished
+    writing.
     """
 
     cdef bytearray buffer
-    cdef Py_ssize_t end          # bytes received and not yet handed out; they start at 0
-    cdef uint64_t passed         # bytes of the stream before them, for messages
-    cdef Py_ssize_t small_reads
+    cdef Py_ssize_t end          # bytes in the buffer; they start at 0
+    cdef bytes payload           # of the long frame that is being received, or None
+    cdef Py_ssize_t filled       # bytes of it that have arrived
+    cdef mc_frame long_frame
+    cdef uint64_t passed         # bytes of the stream handed out so far, for messages
     cdef object fault
 
     def __cinit__(self):
-        self.buffer = PyByteArray_FromStringAndSize(NULL, START_BYTES)
+        self.buffer = PyByteArray_FromStringAndSize(NULL, BUFFER_BYTES)
 
     def get_buffer(self, sizehint=-1):
         """Return the free space for the loop to receive into."""
+        cdef Room room
         self.refuse_if_broken()
-        return memoryview(self.buffer)[self.end:]
+        if self.payload is None:
+            return memoryview(self.buffer)[self.end:]
+        room = Room.__new__(Room)
+        room.payload = self.payload
+        room.at = self.filled
+        return memoryview(room)
 
     def buffer_updated(self, Py_ssize_t nbytes) -> list:
         """Take note of received bytes; return (type, number, payload) of each complete frame."""
         self.refuse_if_broken()
-        if nbytes < 0 or nbytes > len(self.buffer) - self.end:
+        if nbytes < 0 or nbytes > self.room():
             raise ValueError(f"nbytes={nbytes} is refused: the buffer handed out was smaller")
-        self.end += nbytes
-        return self.cut()
+        return self.received(nbytes)
 
     def feed(self, data) -> list:
         """Take bytes from anywhere; return (type, number, payload) of each complete frame."""
@@ -81,12 +106,10 @@ cdef class FrameReader:
         PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
         try:
             while done < view.len:
-                part = min(view.len - done, len(self.buffer) - self.end)
-                memcpy(PyByteArray_AS_STRING(self.buffer) + self.end, <char *>view.buf + done,
-                       <size_t>part)
-                self.end += part
+                part = min(view.len - done, self.room())
+                memcpy(self.free_space(), <char *>view.buf + done, <size_t>part)
                 done += part
-                found += self.cut()
+                found += self.received(part)
         finally:
             PyBuffer_Release(&view)
         return found
@@ -97,30 +120,70 @@ cdef class FrameReader:
             raise CorruptData(self.fault)
         return 0
 
+    cdef Py_ssize_t room(self) noexcept:
+        if self.payload is None:
+            return len(self.buffer) - self.end
+        return PyBytes_GET_SIZE(self.payload) - self.filled
+
+    cdef char *free_space(self) noexcept:
+        if self.payload is None:
+            return PyByteArray_AS_STRING(self.buffer) + self.end
+        return PyBytes_AS_STRING(self.payload) + self.filled
+
+    cdef list received(self, Py_ssize_t nbytes):
+        if self.payload is None:
+            self.end += nbytes
+            return self.cut()
+        self.filled += nbytes
+        if self.room():
+            return []
+        found = [(self.long_frame.type, self.long_frame.number, self.payload)]
+        self.payload = None
+        self.passed += <uint64_t>(MC_FRAME_HEADER_BYTES + self.filled)
+        return found
+
     cdef list cut(self):
         """Hand out the complete frames and move what is left to the front."""
         cdef list found = []
         cdef const uint8_t *data = <const uint8_t *>PyByteArray_AS_STRING(self.buffer)
         cdef mc_frame frame
-        cdef Py_ssize_t at = 0, needed = MC_FRAME_HEADER_BYTES
+        cdef Py_ssize_t at = 0, size
         cdef int code
         while True:
             code = mc_frame_read_header(data + at, <size_t>(self.end - at), &frame)
             if code == MC_E_SHORT:
-                needed = MC_FRAME_HEADER_BYTES
                 break
             if code != MC_OK:
                 self.break_down(at, code)
-            needed = MC_FRAME_HEADER_BYTES + <Py_ssize_t>frame.payload_len
-            if self.end - at < needed:
+            size = MC_FRAME_HEADER_BYTES + <Py_ssize_t>frame.payload_len
+            if self.end - at < size:
+                if size > BUFFER_BYTES:
+                    self.begin_long(&frame, at)
+                    return found
                 break
             payload = PyBytes_FromStringAndSize(
                 <const char *>data + at + MC_FRAME_HEADER_BYTES, frame.payload_len
             )
             found.append((frame.type, frame.number, payload))
-            at += needed
-        self.keep_from(at, needed)
+            at += size
+        if at:
+            self.end -= at
+            self.passed += <uint64_t>at
+            memmove(PyByteArray_AS_STRING(self.buffer), data + at, <size_t>self.end)
         return found
+
+    cdef int begin_long(self, const mc_frame *frame, Py_ssize_t at) except -1:
+        """Give the frame whose header is at `at`, and of which this is the last, its own memory."""
+        cdef bytes payload = PyBytes_FromStringAndSize(NULL, frame.payload_len)
+        cdef Py_ssize_t begin = at + MC_FRAME_HEADER_BYTES
+        memcpy(PyBytes_AS_STRING(payload), PyByteArray_AS_STRING(self.buffer) + begin,
+               <size_t>(self.end - begin))
+        self.payload = payload
+        self.filled = self.end - begin
+        self.long_frame = frame[0]
+        self.passed += <uint64_t>at
+        self.end = 0
+        return 0
 
     cdef int break_down(self, Py_ssize_t at, int code) except -1:
         """Raise, now and ever after: once the stream is out of step no byte of it has a meaning."""
@@ -130,27 +193,6 @@ cdef class FrameReader:
         self.buffer = bytearray()
         self.end = 0
         raise error
-
-    cdef int keep_from(self, Py_ssize_t at, Py_ssize_t needed) except -1:
-        """Keep the bytes from `at`, at the front of a buffer with room for `needed` in all."""
-        cdef Py_ssize_t rest = self.end - at
-        cdef Py_ssize_t capacity = len(self.buffer)
-        cdef bytearray buffer = self.buffer
-        self.small_reads = 0 if max(self.end, needed) > START_BYTES else self.small_reads + 1
-        if needed > capacity:
-            capacity = min(max(needed, 2 * capacity), MC_FRAME_HEADER_BYTES + MC_FRAME_BYTES_MAX)
-        elif capacity > START_BYTES and self.small_reads >= SMALL_READS_TO_SHRINK:
-            capacity = START_BYTES
-        if capacity != len(buffer):
-            buffer = PyByteArray_FromStringAndSize(NULL, capacity)
-        elif at == 0:
-            return 0  # a frame still arriving: moving it onto itself each time would be quadratic
-        memmove(PyByteArray_AS_STRING(buffer), PyByteArray_AS_STRING(self.buffer) + at,
-                <size_t>rest)
-        self.buffer = buffer
-        self.end = rest
-        self.passed += <uint64_t>at
-        return 0
 
 
 def encode_answers(entries) -> bytes:

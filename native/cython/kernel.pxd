@@ -150,3 +150,26 @@ cdef extern from "multiconnect/frame.h" nogil:
     int mc_exception_check(const mc_exception *exception)
     int mc_answer_read(const uint8_t *data, size_t size, mc_answer *out)
     int mc_exception_read(const uint8_t *data, mc_exception *out)
+
+
+cdef extern from "multiconnect/plain.h" nogil:
+    struct mc_piece:
+        const uint8_t *data
+        size_t size
+
+    struct mc_plain_head:
+        mc_piece authorization
+        mc_piece idempotency_key
+        size_t body_at
+        size_t body_size
+
+    bint mc_plain_head_read(const uint8_t *data, size_t size, mc_plain_head *out)
+    size_t mc_plain_text_read(const uint8_t *data, size_t size, mc_piece *digits)
+    size_t mc_json_value_size(const uint8_t *data, size_t size)
+    size_t mc_json_space(const uint8_t *data, size_t size)
+
+
+cdef extern from "multiconnect/message_id.h" nogil:
+    enum:
+        MC_MESSAGE_ID_CHARS
+    void mc_message_id_write(uint8_t *out, uint32_t cluster, uint8_t place, uint64_t sequence)

@@ -91,6 +91,7 @@ int main(int argc, char **argv) {
     test_crc32c();
     test_batch();
     test_frame();
+    test_plain();
     printf("%d passed, %d failed\n", passed_count, failed_count);
     return failed_count == 0 ? 0 : 1;
 }

@@ -39,5 +39,6 @@ void test_hash(void);
 void test_crc32c(void);
 void test_batch(void);
 void test_frame(void);
+void test_plain(void);
 
 #endif

@@ -103,7 +103,8 @@ class Engine:
         )
         router = Router(store, events=self._events, clock=self._clock, make_link=self._make_link)
         # Before anything can happen: what an earlier life left in doubt is settled at once.
-        app.listen_locally(router.publish)
+        if self._events:
+            app.listen_locally(router.publish)
         await app.start()
         await store.control.set_node_state(me, NodeState.READY, "")
         await self._take_all_slots(store)

@@ -18,6 +18,8 @@ SLOT_BATCHES_IN_FLIGHT: Final = 4
 ANSWERS_KEPT: Final = 8
 #: Bytes on the wire, unacknowledged, towards one owner.
 LINK_BYTES_IN_FLIGHT_MAX: Final = 8 * 1024 * 1024
+#: What a router's kernel takes of it at once, if the system's own limit allows that.
+LANE_SEND_BUFFER_BYTES: Final = 1024 * 1024
 #: Bytes waiting in a router, sent or not; past this `send` waits (invariant 12).
 ROUTER_PARKED_BYTES_MAX: Final = 64 * 1024 * 1024
 #: How long `send` waits for room and an acknowledgement before it raises.
@@ -29,6 +31,22 @@ RECONNECT_DELAY_MAX_S: Final = 0.5
 PRODUCER_ROTATE_S: Final = 6 * 3600.0
 PRODUCER_KEEP_S: Final = 24 * 3600.0
 EVENTS_QUEUED_MAX: Final = 65_536
+#: An owner that says nothing for the first is asked for a sign of life; after so many intervals
+#: without one the line is dead, whatever TCP believes, and another connection is made.
+LANE_PING_S: Final = 1.0
+LANE_PINGS_UNANSWERED_MAX: Final = 3
+
+# --- lanes between hosts ---------------------------------------------------------------------
+#: From the connection to the end of the greeting, and the bytes of it: strangers get no more.
+LANE_GREETING_MAX_S: Final = 5.0
+LANE_GREETING_BYTES_MAX: Final = 4096
+#: Shared secrets known at once: the one in use, and the one that replaces it.
+LANE_SECRETS_MAX: Final = 2
+LANE_SECRET_CHARS_MIN: Final = 32
+#: When an owner gives up a router whose host is silent: probes of the kernel, in seconds.
+LANE_KEEPALIVE_IDLE_S: Final = 5
+LANE_KEEPALIVE_INTERVAL_S: Final = 2
+LANE_KEEPALIVE_PROBES: Final = 3
 
 # --- owner -----------------------------------------------------------------------------------
 #: One group commit takes at most this much.
@@ -41,14 +59,17 @@ INTAKE_BYTES_MAX: Final = 32 * 1024 * 1024
 #: Messages a slot may have claimed ahead of their outcome (the watermark's step).
 WATERMARK_STEP: Final = 64
 #: Message references one slot keeps in memory; beyond this they stay in the store.
-SLOT_WINDOW_MESSAGES: Final = 2048
+#: Eight times what may be claimed: enough recipients to choose from. An owner of all slots whose
+#: windows are full holds 16,384 messages, of 0.6 KB each with 200 bytes of payload.
+SLOT_WINDOW_MESSAGES: Final = 512
 SLOT_WINDOW_BYTES: Final = 16 * 1024 * 1024
 #: Of these, messages behind a blocked recipient (retry, pacing) are counted apart.
 SLOT_PARKED_MESSAGES: Final = 65_536
 #: Settled batches per slot and stream kept in memory for late statuses.
 SLOT_RECENT_BATCHES: Final = 256
 #: Bytes of stored batches a dispatcher reads back in one go.
-LOAD_BYTES: Final = 1024 * 1024
+#: A window may be passed by that much, so it must not be much more than a window holds.
+LOAD_BYTES: Final = 128 * 1024
 UPSTREAM_IN_FLIGHT_MAX: Final = 256
 #: A message that was being sent when so many owners ended is given up, or it might end them all.
 OWNERS_LOST_MAX: Final = 3
@@ -77,6 +98,10 @@ UPSTREAM_REQUEST_DEADLINE_S: Final = 20.0
 #: connection (and would then have to be called ambiguous).
 UPSTREAM_KEEPALIVE_S: Final = 15.0
 UPSTREAM_REPLY_BYTES_MAX: Final = 64 * 1024
+#: How often the deadlines of connections are looked at.
+UPSTREAM_SWEEP_S: Final = 0.25
+#: How long an address of a host may keep silent before the next one is tried beside it.
+UPSTREAM_ADDRESS_HEAD_START_S: Final = 0.25
 #: A Retry-After longer than this is cut; attempts are counted, so a message does not wait for ever.
 UPSTREAM_RETRY_AFTER_MAX_S: Final = 900.0
 UPSTREAM_REASON_CHARS_MAX: Final = 300
@@ -133,14 +158,9 @@ FIRST_BEAT_MAX_S: Final = 30.0
 #: A Master whose store fails, or whose every step is refused, waits this long before it rereads.
 MASTER_RETRY_MIN_S: Final = 0.01
 MASTER_RETRY_MAX_S: Final = 0.5
-#: How often a store is asked for changes: always where it cannot say when it was written; with
-#: such hints, often for a moment after each, and seldom otherwise.
+#: How often a store is asked for changes: where nobody is told of them, and where everybody is.
 STORE_POLL_S: Final = 0.005
-STORE_POLL_MIN_S: Final = 0.001
 STORE_POLL_SLOW_S: Final = 0.1
-STORE_ALERT_S: Final = 0.02
-#: How long after a hint a sync may still be under way on a busy disk.
-STORE_SYNC_MAX_S: Final = 1.0
 STORE_TIMEOUT_S: Final = 5.0
 #: How often a connection asks for a lock that another one holds. SQLite's own back-off (up to
 #: 100 ms) would lose every race against an owner that commits in a tight loop.

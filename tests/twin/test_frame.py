@@ -123,11 +123,13 @@ def test_broken_reader_stays_broken(reader, position, value):
 
 @readers
 @ways
-@pytest.mark.parametrize("size", [255 * 1024, 256 * 1024, 700_000, layout.FRAME_BYTES_MAX])
+@pytest.mark.parametrize(
+    "size", [63 * 1024, 65_520, 65_521, 256 * 1024, 700_000, layout.FRAME_BYTES_MAX]
+)
 def test_large_frames(reader, way, size):
     if reader is reference.FrameReader:
         size = min(size, 700_000)
-    body = bytes(range(256)) * (size // 256)
+    body = (bytes(range(256)) * (size // 256 + 1))[:size]
     large = native.frame_header(9, 10, len(body)) + body
     cutter = reader()
     assert way(cutter, STREAM + large + STREAM) == [*FRAMES, (9, 10, body), *FRAMES]

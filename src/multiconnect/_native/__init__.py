@@ -30,6 +30,14 @@ try:
         slot_of,
         slots_of,
     )
+    from multiconnect._native.ids import encode_id, encode_ids, id_lines
+    from multiconnect._native.ingress import (
+        array_elements,
+        plain_array,
+        plain_head,
+        plain_lines,
+        plain_text,
+    )
     from multiconnect._native.packer import Packer
 except ImportError as error:
     raise ImportError(
@@ -50,13 +58,21 @@ __all__ = [
     "BatchHeader",
     "FrameReader",
     "Packer",
+    "array_elements",
     "canonical",
     "crc32c",
     "decode_answers",
     "encode_answers",
+    "encode_id",
+    "encode_ids",
     "frame_header",
+    "id_lines",
     "layout",
     "murmur3_32",
+    "plain_array",
+    "plain_head",
+    "plain_lines",
+    "plain_text",
     "ranks",
     "read_header",
     "records",

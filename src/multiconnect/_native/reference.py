@@ -24,6 +24,14 @@ from multiconnect._native.reference_hash import (
     slot_of,
     slots_of,
 )
+from multiconnect._native.reference_ids import encode_id, encode_ids, id_lines
+from multiconnect._native.reference_ingress import (
+    array_elements,
+    plain_array,
+    plain_head,
+    plain_lines,
+    plain_text,
+)
 from multiconnect._native.reference_packer import Packer
 
 IMPLEMENTATION = "reference"
@@ -34,12 +42,20 @@ __all__ = [
     "BatchHeader",
     "FrameReader",
     "Packer",
+    "array_elements",
     "canonical",
     "crc32c",
     "decode_answers",
     "encode_answers",
+    "encode_id",
+    "encode_ids",
     "frame_header",
+    "id_lines",
     "murmur3_32",
+    "plain_array",
+    "plain_head",
+    "plain_lines",
+    "plain_text",
     "ranks",
     "read_header",
     "records",

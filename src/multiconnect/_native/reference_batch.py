@@ -59,9 +59,13 @@ def _header_fault(magic: int, version: int, header: BatchHeader, reserved: int) 
     return next((fault for fault, passed in checks.items() if not passed), "")
 
 
-def split_batches(payload: Readable) -> list[tuple[BatchHeader, bytes]]:
-    """Return (header, bytes) of each of the batches back to back, all checked completely."""
+def split_batches(payload: Readable) -> list[tuple[BatchHeader, memoryview]]:
+    """Return (header, view) of each of the batches back to back, all checked completely.
+
+    The views are read-only parts of `payload` and keep it alive: nothing is copied.
+    """
     data = flat(payload)
+    whole = memoryview(payload).cast("B").toreadonly()
     found = []
     at = 0
     while at < len(data):
@@ -73,7 +77,7 @@ def split_batches(payload: Readable) -> list[tuple[BatchHeader, bytes]]:
             raise refusals.corrupt("batch", at, "the checksum does not match")
         for start, _, _, name, *_ in _walk(batch, header, header.count):
             _recipient(name, at + start)
-        found.append((header, batch))
+        found.append((header, whole[at : at + header.size]))
         at += header.size
     return found
 

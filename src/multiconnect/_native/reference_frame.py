@@ -32,7 +32,7 @@ ANSWER = struct.Struct("<BBBBIQQQ")
 #: Index, kind, sequence.
 EXCEPTION = struct.Struct("<IIQ")
 
-_RECEIVE_BYTES = 256 * 1024
+_RECEIVE_BYTES = 64 * 1024
 
 AnswerException = tuple[int, int, int]
 Answer = tuple[int, int, int, int, int, int, tuple[AnswerException, ...]]

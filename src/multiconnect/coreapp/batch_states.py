@@ -18,18 +18,20 @@ _SETTLED_BYTES = bytes(byte for byte in range(256) if byte & STATE_MASK in SETTL
 class BatchStates:
     """One byte per message: state in the low nibble, the possible-duplicate flag on top."""
 
-    __slots__ = ("base_seq", "states", "unsettled")
+    __slots__ = ("base_seq", "changed", "states", "unsettled")
 
     def __init__(self, base_seq: int, states: bytes) -> None:
         self.base_seq = base_seq
         self.states = bytearray(states)
         self.unsettled = len(states.translate(None, _SETTLED_BYTES))
+        #: Changed since its states were last collected to be written.
+        self.changed = False
 
     def get(self, sequence: int) -> int:
         """Return the byte of a message."""
         return self.states[sequence - self.base_seq]
 
-    def set(self, sequence: int, state: State) -> None:
+    def set(self, sequence: int, state: int) -> None:
         """Set the state, keeping the flag."""
         index = sequence - self.base_seq
         self.states[index] = self.states[index] & DUPLICATE_FLAG | state

@@ -9,6 +9,8 @@ from __future__ import annotations
 from multiconnect.limits import WATERMARK_STEP
 from multiconnect.model.message import State
 
+_ACCEPTED, _SENDING = int(State.ACCEPTED), int(State.SENDING)
+
 
 class Claims:
     """The watermark of one stream of one slot, and the entries claimed under it or one by one."""
@@ -26,7 +28,7 @@ class Claims:
 
     def is_in_doubt(self, sequence: int, state: int) -> bool:
         """Whether a message found in the store may have been sent by an earlier owner."""
-        return state == State.SENDING or (state == State.ACCEPTED and sequence <= self._inherited)
+        return state == _SENDING or (state == _ACCEPTED and sequence <= self._inherited)
 
     def unloaded(self, loaded_to: int) -> int:
         """Return how many messages are claimed by our watermark and not loaded.

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from multiconnect.clock import Clock
@@ -29,7 +29,7 @@ from multiconnect.coreapp.slot_work import SlotWork, WorkWrite
 from multiconnect.dataplane.wire import AnswerStatus
 from multiconnect.errors import CorruptData, StoreUnavailable
 from multiconnect.limits import GROUP_BATCHES_MAX, GROUP_BYTES_MAX
-from multiconnect.model.log import KeyRow, LogWrite, Mark, SlotTail, StoredBatch
+from multiconnect.model.log import Append, KeyRow, LogWrite, Mark, SlotTail, StoredBatch
 from multiconnect.model.message import Event, Stream
 from multiconnect.store.port import LogStore
 
@@ -89,6 +89,8 @@ class Committer:
         self._queue: deque[Submitted] = deque()
         self.queued_bytes = 0
         self._wake = asyncio.Event()
+        #: Whether rows may wait to be written; while nobody says so nobody is asked.
+        self._rows_due = True
         #: The store takes one write at a time.
         self._writing = asyncio.Lock()
         self.dispatcher: Dispatcher | None = None
@@ -100,15 +102,14 @@ class Committer:
         self._opening = set(slots)
         self.kick()  # those that are not expected any more have batches to be answered
 
-    async def open_slot(self, slot: int, epoch: int) -> SlotTail | None:
-        """Read a granted slot's tail and begin to accept; None when the grant is gone."""
+    async def open_slots(self, epochs: Mapping[int, int]) -> dict[int, SlotTail]:
+        """Read granted slots' tails and begin to accept; a grant that is gone is missing."""
         async with self._writing:
-            tail = await self._log.open_slot(slot, epoch)
-        self._opening.discard(slot)
-        if tail is not None:
-            self._owned[slot] = OwnedSlot(tail)
+            tails = await self._log.open_slots(epochs)
+        self._opening -= epochs.keys()
+        self._owned |= {slot: OwnedSlot(tail) for slot, tail in tails.items()}
         self.kick()
-        return tail
+        return tails
 
     def close_slot(self, slot: int) -> None:
         """Accept nothing more for a slot."""
@@ -130,6 +131,7 @@ class Committer:
 
     def kick(self) -> None:
         """Rows may wait to be written, or batches to be answered."""
+        self._rows_due = True
         self._wake.set()
 
     # --- the loop ----------------------------------------------------------------------------
@@ -153,6 +155,7 @@ class Committer:
         while self._queue and len(group) < GROUP_BATCHES_MAX and size < GROUP_BYTES_MAX:
             batch = self._queue.popleft()
             if batch.header.slot in self._opening:
+                batch.data = bytes(batch.data)  # a view would keep its whole frame for as long
                 later.append(batch)
                 continue
             group.append(batch)
@@ -160,8 +163,7 @@ class Committer:
         self.queued_bytes -= size
         if self._queue:
             self._wake.set()
-        later.extend(self._queue)
-        self._queue = later
+        self._queue.extendleft(reversed(later))
         return group
 
     async def _commit_group(self, batches: list[Submitted]) -> None:
@@ -209,13 +211,12 @@ class Committer:
         """Add what the dispatcher wants written, and claims for what is being accepted."""
         now_ms = self._clock.wall_ms()
         works = self.dispatcher.works if self.dispatcher else {}
-        for slot, work in works.items():
-            if work.dirty and slot in self._owned:
-                group.works[slot] = (work, work.collect(now_ms))
-        ends = {
-            (p.append.stream, p.append.slot): p.append.base_seq + p.append.count
-            for p in group.plan.planned
-        }
+        if self._rows_due:
+            self._rows_due = False
+            for slot, work in works.items():
+                if work.dirty and slot in self._owned:
+                    group.works[slot] = (work, work.collect(now_ms))
+        ends = {(a.stream, a.slot): a.base_seq + a.count for a in group.plan.planned}
         for (stream, slot), end_seq in ends.items():
             mark = works[slot].queues[stream].claim_ahead(end_seq) if slot in works else None
             if mark is not None:
@@ -235,45 +236,44 @@ class Committer:
                 batch.answer(AnswerStatus.NOT_OWNER)
             else:
                 batch.answer(AnswerStatus.STORED, answer.base_seq, answer.exceptions)
-        self._hand_on(group, refused)
-        if self.dispatcher:
+        moved = self._hand_on(group, refused)
+        if self.dispatcher and moved:
             self.dispatcher.pump()
-            works = self.dispatcher.works.items()
-            if any(work.dirty and slot in self._owned for slot, work in works):
+            if any(work.dirty and work.slot in self._owned for work in moved):
                 # What became durable may allow more (claims behind held messages).
                 self.kick()
 
-    def _hand_on(self, group: _Group, refused: frozenset[int]) -> None:
+    def _hand_on(self, group: _Group, refused: frozenset[int]) -> set[SlotWork]:
+        """Tell the slots what is durable; return those of which more can be done now."""
+        moved: set[SlotWork] = set()
         events: list[Event] = []
         for slot, (work, write) in group.works.items():
             if slot not in refused:
                 events += work.confirm(write)
+                moved.add(work)
         works = self.dispatcher.works if self.dispatcher else {}
-        for planned in group.plan.planned:
-            append = planned.append
+        for append in group.plan.planned:
             if append.slot in refused:
                 continue
             self.counts["accepted"] += append.count
             self.counts["batches"] += 1
-            if self.dispatcher and append.slot in works:
-                states = append.states or bytes(append.count)
-                self.dispatcher.appended(
-                    works[append.slot],
-                    StoredBatch(
-                        append.stream,
-                        append.slot,
-                        append.base_seq,
-                        append.count,
-                        append.accepted_at_ms,
-                        append.body,
-                        states,
-                    ),
-                )
+            if append.slot in works and self._dispatch(works[append.slot], append):
+                moved.add(works[append.slot])
         for (stream, slot), mark in group.ahead.items():
             if slot not in refused and slot in works:
                 works[slot].queues[stream].claimed_ahead(mark)
+                moved.add(works[slot])
         if events:
             self._publish(events)
+        return moved
+
+    def _dispatch(self, work: SlotWork, append: Append) -> bool:
+        """Hand a batch on; False when it only lengthened a backlog that is left in the store."""
+        queue = work.queues[append.stream]
+        loaded_to = queue.loaded_to
+        if self.dispatcher is not None:
+            self.dispatcher.appended(work, _stored(append))
+        return queue.loaded_to != loaded_to or queue.wants_more
 
     # --- when the store does not know --------------------------------------------------------
     def _forget(self, group: _Group, batches: list[Submitted]) -> None:
@@ -285,17 +285,17 @@ class Committer:
 
     async def _reopen_all(self) -> None:
         """Read the tail of every open slot again: only the store knows what was committed."""
-        pending = dict(self._owned)
-        while pending:
+        while True:
             self._answer_all_busy()
-            for slot, owned in list(pending.items()):
-                try:
-                    tail = await self._log.open_slot(slot, owned.epoch)
-                except StoreUnavailable:
-                    await asyncio.sleep(_REOPEN_DELAY_S)
-                    break
-                del pending[slot]
-                self._reopened(slot, tail)
+            epochs = {slot: owned.epoch for slot, owned in self._owned.items()}
+            try:
+                tails = await self._log.open_slots(epochs)
+            except StoreUnavailable:
+                await asyncio.sleep(_REOPEN_DELAY_S)
+                continue
+            break
+        for slot in epochs:
+            self._reopened(slot, tails.get(slot))
         self.kick()
 
     def _reopened(self, slot: int, tail: SlotTail | None) -> None:
@@ -315,3 +315,8 @@ class Committer:
             batch = self._queue.popleft()
             self.queued_bytes -= len(batch.data)
             batch.answer(AnswerStatus.BUSY)
+
+
+def _stored(append: Append) -> StoredBatch:
+    stream, slot, base_seq, count, _, _, accepted_at_ms, body, _, states = append
+    return StoredBatch(stream, slot, base_seq, count, accepted_at_ms, body, states or bytes(count))

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from multiconnect._native.compiled import require_compiled
 from multiconnect.clock import Clock
 from multiconnect.coreapp.committer import Committer
 from multiconnect.coreapp.dispatcher import Dispatcher
@@ -26,6 +27,8 @@ from multiconnect.model.message import Event, Stream
 from multiconnect.model.timers import Timers
 from multiconnect.store.port import ControlStore, LogStore
 from multiconnect.upstream.port import Upstream
+
+require_compiled()
 
 _log = logging.getLogger("multiconnect.coreapp")
 
@@ -70,6 +73,7 @@ class CoreApp:
             self._committer.kick,
             self._fail,
             in_doubt_resend=in_doubt_resend,
+            has_audience=self._has_audience,
         )
         self._committer.dispatcher = self._dispatcher
         self._endpoints: set[Endpoint] = set()
@@ -175,6 +179,9 @@ class CoreApp:
         """Publish events inside this process as well."""
         self._listeners.append(listener)
 
+    def _has_audience(self) -> bool:
+        return bool(self._listeners) or any(e.wants_events for e in self._endpoints)
+
     def _publish(self, events: list[Event]) -> None:
         for listener in self._listeners:
             listener(events)
@@ -251,25 +258,26 @@ class CoreApp:
             self._give_up(slot)
         granted = [r for r in mine if self._committer.owned_epoch(r.slot) != r.epoch]
         self._committer.expect(row.slot for row in granted)
-        for row in granted:
-            await self._open(row)
+        if granted:
+            await self._open(granted)
         for row in mine:
             await self._follow_drain(row)
         self._pacing.owns(len(self._dispatcher.works))
 
-    async def _open(self, row: Slot) -> None:
-        tail = await self._committer.open_slot(row.slot, row.epoch)
-        if tail is None:
-            _log.info("grant_gone: slot %d epoch %d", row.slot, row.epoch)
-            await self._control.release(
-                row.slot, row.epoch, self.incarnation, "sealed before it was taken into use"
-            )
-            return
-        _log.info("slot_opened: slot %d epoch %d", row.slot, row.epoch)
-        work = SlotWork(tail, self._cluster)
-        if self._settling:
-            work.drain()
-        self._dispatcher.open(work)
+    async def _open(self, rows: list[Slot]) -> None:
+        tails = await self._committer.open_slots({row.slot: row.epoch for row in rows})
+        for tail in tails.values():
+            _log.info("slot_opened: slot %d epoch %d", tail.slot, tail.epoch)
+            work = SlotWork(tail, self._cluster)
+            if self._settling:
+                work.drain()
+            self._dispatcher.open(work)
+        for row in rows:
+            if row.slot not in tails:
+                _log.info("grant_gone: slot %d epoch %d", row.slot, row.epoch)
+                await self._control.release(
+                    row.slot, row.epoch, self.incarnation, "sealed before it was taken into use"
+                )
 
     def _give_up(self, slot: int) -> None:
         _log.info("slot_given_up: slot %d", slot)

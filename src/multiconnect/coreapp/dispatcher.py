@@ -11,10 +11,11 @@ import heapq
 import logging
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from multiconnect._native import records
 from multiconnect.clock import Clock
+from multiconnect.coreapp.handover import Handover, is_known
 from multiconnect.coreapp.lease import Lease
 from multiconnect.coreapp.outcomes import sound
 from multiconnect.coreapp.pacing import Pacing
@@ -28,7 +29,7 @@ from multiconnect.errors import CorruptData, StoreUnavailable
 from multiconnect.limits import LOAD_BYTES, OWNERS_LOST_MAX, UPSTREAM_RETRY_AFTER_MAX_S
 from multiconnect.model.attributes import Attributes, decode_attributes
 from multiconnect.model.log import SlotTail, StoredBatch
-from multiconnect.model.message import Kind, Message, Outcome, State, Stream
+from multiconnect.model.message import SENT, Message, Outcome, State, Stream
 from multiconnect.store.port import LogStore
 from multiconnect.upstream.port import Upstream
 
@@ -43,7 +44,8 @@ class Dispatcher:
 
     `kick` is called when rows wait to be written, `failed` when a task ends with an exception (a
     bug: the owner must end); `in_doubt_resend` is the account's policy for
-    messages in doubt (True: resend marked as possible duplicate; False: report unknown).
+    messages in doubt (True: resend marked as possible duplicate; False: report unknown);
+    `has_audience` says whether anybody wants events now.
     """
 
     def __init__(  # noqa: PLR0913 -- the shell that wires the queues to the world
@@ -57,6 +59,7 @@ class Dispatcher:
         failed: Callable[[BaseException], None],
         *,
         in_doubt_resend: bool = True,
+        has_audience: Callable[[], bool] = lambda: True,
         rng: random.Random | None = None,
     ) -> None:
         self._log = log
@@ -66,6 +69,7 @@ class Dispatcher:
         self._pacing = pacing
         self._kick = kick
         self._resend = in_doubt_resend
+        self._has_audience = has_audience
         self._rng = rng or random.Random()
         self.works: dict[int, SlotWork] = {}
         self._in_flight = dict.fromkeys(Stream, 0)
@@ -82,7 +86,9 @@ class Dispatcher:
     # --- slots coming and going --------------------------------------------------------------
     def open(self, work: SlotWork) -> None:
         """Begin to dispatch a slot from its first unsettled message."""
+        self.close(work.slot)
         self.works[work.slot] = work
+        self._look_for_audience()
         for queue in work.queues.values():
             self._load_if_wanted(work, queue)
 
@@ -94,18 +100,27 @@ class Dispatcher:
 
     def close(self, slot: int) -> None:
         """Forget a slot at once: another owner has it (its epoch refuses whatever we know)."""
-        self.works.pop(slot, None)
+        work = self.works.pop(slot, None)
+        if work is not None:
+            work.is_open = False
 
     async def aclose(self) -> None:
         """Stop everything; what is in flight stays in doubt unless it was drained before."""
-        self.works.clear()
+        for slot in list(self.works):
+            self.close(slot)
         for timer in (self._timer, self._pump_timer):
             if timer is not None:
                 timer.cancel()
         await self._background.aclose()
 
+    def _look_for_audience(self) -> None:
+        """Let events be made only while somebody wants them."""
+        has_audience = self._has_audience()
+        for work in self.works.values():
+            work.has_audience = has_audience
+
     def _is_current(self, work: SlotWork) -> bool:
-        return self.works.get(work.slot) is work
+        return work.is_open
 
     # --- loading -----------------------------------------------------------------------------
     def appended(self, work: SlotWork, stored: StoredBatch) -> None:
@@ -144,7 +159,7 @@ class Dispatcher:
 
     def _try_suspect(self) -> None:
         """Let the next suspect go, once the one before it is over."""
-        found = self._suspects.next(self._is_current)
+        found = self._suspects.next()
         if found is not None:
             work, stream, entry = found
             work.queues[stream].release(entry)
@@ -204,15 +219,14 @@ class Dispatcher:
         now_s = self._clock.monotonic()
         if not self._lease.valid_at(now_s):
             return
+        self._look_for_audience()
         for stream, upstream in self._upstreams.items():
             room = upstream.in_flight_max - self._in_flight[stream]
             if stream is Stream.OUTBOUND:
                 room = min(room, self._pacing.room(now_s))
-            ready = self._take(stream, room)
-            for at in range(0, len(ready), upstream.batch_max):
-                chunk = ready[at : at + upstream.batch_max]
-                self._in_flight[stream] += len(chunk)
-                self._background.start(self._deliver(stream, upstream, chunk))
+            for handover in self._take(stream, room).parts(upstream.batch_max):
+                self._in_flight[stream] += len(handover)
+                self._background.start(self._deliver(upstream, handover))
         self._pump_later(self._pacing.wait_s(now_s))
 
     def _pump_later(self, wait_s: float) -> None:
@@ -224,21 +238,24 @@ class Dispatcher:
         self._pump_timer = None
         self.pump()
 
-    def _take(self, stream: Stream, room: int) -> list[tuple[SlotWork, Entry]]:
+    def _take(self, stream: Stream, room: int) -> Handover:
         """Take up to `room` messages that may go now, from all slots in turn."""
-        ready: list[tuple[SlotWork, Entry]] = []
+        handover = Handover(stream)
+        paced = stream is Stream.OUTBOUND and self._pacing.paces
         for work in self._in_turn(stream):
-            if len(ready) >= room:
+            if len(handover) >= room:
                 break
             queue = work.queues[stream]
-            taken = queue.take(room - len(ready))
-            ready += [(work, entry) for entry in taken if self._may_go(work, stream, entry)]
+            taken = queue.take(room - len(handover))
+            for entry in taken if paced else handover.add_plain(work, taken):
+                if self._may_go(work, stream, entry):
+                    handover.add(work, entry)
             self._load_if_wanted(work, queue)
-        return ready
+        return handover
 
-    def _in_turn(self, stream: Stream) -> Sequence[SlotWork]:
+    def _in_turn(self, stream: Stream) -> list[SlotWork]:
         """The slots with something to send, another one first each time: none is always first."""
-        works = [w for w in self.works.values() if not w.queues[stream].is_idle]
+        works = [work for work in self.works.values() if not work.is_idle(stream)]
         turn = self._rng.randrange(len(works)) if works else 0
         return works[turn:] + works[:turn]
 
@@ -248,7 +265,7 @@ class Dispatcher:
         attributes = _attributes(entry)
         if attributes is None or entry.arrived or 0 < attributes.expires_at_ms <= now_ms:
             self._settle_unsent(work, stream, entry, attributes, now_ms)
-            self._suspects.over(entry)
+            self._suspects.over([entry])
             self._try_suspect()
             self._kick()
             return False
@@ -280,43 +297,29 @@ class Dispatcher:
         else:
             work.gave_up(stream, entry, State.EXPIRED, Outcome("expired", reason="expired"), now_ms)
 
-    async def _deliver(
-        self, stream: Stream, upstream: Upstream, chunk: list[tuple[SlotWork, Entry]]
-    ) -> None:
+    async def _deliver(self, upstream: Upstream, handover: Handover) -> None:
+        stream = handover.stream
         try:
-            messages = [self._message(work, stream, entry) for work, entry in chunk]
+            messages = handover.messages()
             # A turn of the loop has passed since `pump` looked: the process may have stood still.
             if self._lease.valid_at(self._clock.monotonic()):
                 outcomes = await _outcomes(upstream, messages)
             else:
-                outcomes = [Outcome.retry("the lease ran out before it was sent")] * len(chunk)
+                outcomes = [Outcome.retry("the lease ran out before it was sent")] * len(messages)
         finally:
-            self._in_flight[stream] -= len(chunk)
-        for (work, entry), outcome in zip(chunk, outcomes, strict=True):
-            if self._is_current(work):
-                self._apply(work, stream, entry, outcome)
-            self._suspects.over(entry)
+            self._in_flight[stream] -= len(handover)
+        self._look_for_audience()
+        self.counts["sent"] += handover.settle(outcomes, self._clock.wall_ms())
+        for work, entry, outcome in handover.unsent:
+            self._apply(work, stream, entry, outcome)
+        self._suspects.over(handover.entries)
         self._try_suspect()
         self._kick()
         self.pump()
 
-    def _message(self, work: SlotWork, stream: Stream, entry: Entry) -> Message:
-        return Message(
-            id=work.message_id(stream, entry.sequence),
-            recipient=entry.recipient,
-            body=entry.payload,
-            kind=Kind(entry.kind),
-            account=decode_attributes(entry.attributes).account,
-            slot=work.slot,
-            sequence=entry.sequence,
-            attempt=entry.attempts + 1,
-            possible_duplicate=entry.possible_duplicate,
-            accepted_at_ms=entry.accepted_at_ms,
-        )
-
     def _apply(self, work: SlotWork, stream: Stream, entry: Entry, outcome: Outcome) -> None:
         now_ms = self._clock.wall_ms()
-        if outcome.status == "sent" or (outcome.status == "retry" and entry.arrived):
+        if outcome.status == "retry" and entry.arrived:
             self.counts["sent"] += 1
             work.sent(stream, entry, outcome, now_ms)
         elif outcome.status == "retry" and not gives_up(entry.accepted_at_ms, now_ms):
@@ -354,7 +357,7 @@ class Dispatcher:
         now_s = self._clock.monotonic()
         while self._timers and self._timers[0][0] <= now_s:
             _, _, work, stream, entry = heapq.heappop(self._timers)
-            if self._is_current(work):
+            if work.is_open:
                 work.queues[stream].release(entry)
         self._arm()
         self._kick()
@@ -374,7 +377,7 @@ async def _outcomes(upstream: Upstream, messages: list[Message]) -> list[Outcome
         name = type(error).__name__
         _log.error("upstream_bug: %s; %d messages may have arrived", name, len(messages))
         return [Outcome.retry(f"the upstream raised {name}", ambiguous=True)] * len(messages)
-    return [sound(outcome) for outcome in said]
+    return [outcome if outcome is SENT else sound(outcome) for outcome in said]
 
 
 def _records(stored: StoredBatch) -> list[Record]:
@@ -391,7 +394,6 @@ def _records(stored: StoredBatch) -> list[Record]:
 def _attributes(entry: Entry) -> Attributes | None:
     """Return a message's attributes, None if the record is none of ours."""
     try:
-        Kind(entry.kind)
-        return decode_attributes(entry.attributes)
-    except ValueError:
+        return decode_attributes(entry.attributes) if is_known(entry.kind) else None
+    except CorruptData:
         return None

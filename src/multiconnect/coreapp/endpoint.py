@@ -12,7 +12,13 @@ from typing import Protocol, cast
 
 from multiconnect._native import FrameReader, encode_answers, frame_header, split_batches
 from multiconnect.coreapp.group import Entry, Submitted
-from multiconnect.dataplane.wire import PROTOCOL_VERSION, FrameType, json_body, json_frame
+from multiconnect.dataplane.wire import (
+    PROTOCOL_VERSION,
+    FrameType,
+    json_body,
+    json_frame,
+    whole_frame,
+)
 from multiconnect.errors import CorruptData
 from multiconnect.limits import EVENT_BYTES_UNSENT_MAX
 
@@ -42,8 +48,8 @@ class Endpoint(asyncio.BufferedProtocol):
         self._reader = FrameReader()
         self._transport: asyncio.Transport | None = None
         self._greeted = False
-        self._answers: dict[int, list[Entry]] = {}
-        self._flush_due = False
+        #: Frames of which something was answered in this turn of the loop.
+        self._answered: list[_FrameAnswers] = []
         #: Why nothing is read: the intake is full, or the router does not take its answers.
         self._intake_full = False
         self._unread_answers = False
@@ -72,15 +78,18 @@ class Endpoint(asyncio.BufferedProtocol):
 
     def _frame(self, frame_type: int, number: int, body: bytes) -> None:
         if frame_type == FrameType.HELLO:
-            self._greet(json_body(body, dict))
+            self.greet(json_body(body, dict))
         elif frame_type == FrameType.SUBMIT and self._greeted:
-            batches = split_batches(body)
-            for header, data in batches:
-                self._intake.submit(Submitted(header, data, self._answer_to(number)))
+            answer_to = _FrameAnswers(self, number)
+            for header, data in split_batches(body):
+                self._intake.submit(Submitted(header, data, answer_to))
+        elif frame_type == FrameType.PING and self._greeted:
+            self._write(whole_frame(FrameType.PONG))
         else:
             raise CorruptData(f"frame type {frame_type} is not one a router may send now")
 
-    def _greet(self, hello: dict[str, object]) -> None:
+    def greet(self, hello: dict[str, object]) -> None:
+        """Take a router's introduction, proven or not needing proof (doorkeeper.py)."""
         if self._greeted:
             raise CorruptData("a second HELLO on one connection")
         if hello.get("protocol") != PROTOCOL_VERSION:
@@ -101,25 +110,19 @@ class Endpoint(asyncio.BufferedProtocol):
         self._intake.disconnected(self)
 
     # --- out ---------------------------------------------------------------------------------
-    def _answer_to(self, number: int) -> _AnswerTo:
-        return _AnswerTo(self, number)
-
-    def answered(self, number: int, entry: Entry) -> None:
-        """Collect an answer; all that come in one turn of the loop leave in one write."""
-        self._answers.setdefault(number, []).append(entry)
-        if not self._flush_due:
-            self._flush_due = True
+    def answered(self, frame: _FrameAnswers) -> None:
+        """Take note of a frame's first answer; all of one turn of the loop leave in one write."""
+        if not self._answered:
             asyncio.get_running_loop().call_soon(self._flush)
+        self._answered.append(frame)
 
     def _flush(self) -> None:
-        self._flush_due = False
+        answered, self._answered = self._answered, []
         parts = []
-        for number, entries in self._answers.items():
-            body = encode_answers(entries)
-            parts += [frame_header(FrameType.ANSWERS, number, len(body)), body]
-        self._answers = {}
-        if parts:
-            self._write(b"".join(parts))
+        for frame in answered:
+            body = encode_answers(frame.take())
+            parts += [frame_header(FrameType.ANSWERS, frame.number, len(body)), body]
+        self._write(b"".join(parts))
 
     def send_events(self, frame: bytes) -> None:
         """Send an EVENTS frame, unless the router does not keep up (events are best effort)."""
@@ -171,14 +174,22 @@ class Endpoint(asyncio.BufferedProtocol):
             self._transport.abort()
 
 
-class _AnswerTo:
-    """Where the answers to one frame's batches go."""
+class _FrameAnswers:
+    """The answers to one frame's batches, called with each as it is known."""
 
-    __slots__ = ("_endpoint", "_number")
+    __slots__ = ("_endpoint", "_entries", "number")
 
     def __init__(self, endpoint: Endpoint, number: int) -> None:
+        self.number = number
         self._endpoint = endpoint
-        self._number = number
+        self._entries: list[Entry] = []
 
     def __call__(self, entry: Entry) -> None:
-        self._endpoint.answered(self._number, entry)
+        if not self._entries:
+            self._endpoint.answered(self)
+        self._entries.append(entry)
+
+    def take(self) -> list[Entry]:
+        """Return what was not taken yet."""
+        entries, self._entries = self._entries, []
+        return entries

@@ -22,6 +22,7 @@ from multiconnect.model.log import (
     Answer,
     AnswerException,
     Append,
+    Body,
     KeyRow,
 )
 from multiconnect.model.message import State, Stream
@@ -29,13 +30,15 @@ from multiconnect.model.message import State, Stream
 #: (slot, stream, status, producer, producer_seq, value, exceptions)
 Entry = tuple[int, int, int, int, int, int, Sequence[AnswerException]]
 
+_STREAMS = tuple(Stream)
+
 
 @dataclass(slots=True, eq=False)
 class Submitted:
     """A batch as it arrived; it is answered once, later answers are dropped."""
 
     header: BatchHeader
-    data: bytes
+    data: Body
     answer_to: Callable[[Entry], None]
     answered: bool = False
 
@@ -82,25 +85,18 @@ def _hash(*parts: bytes) -> bytes:
 
 
 @dataclass(slots=True)
-class Planned:
-    """A batch that is stored if its slot's fence lets the commit pass."""
-
-    batch: Submitted
-    append: Append
-
-
-@dataclass(slots=True)
 class GroupPlan:
     """What one commit would do. Nothing in here has happened yet."""
 
     slots: dict[int, OwnedSlot] = field(default_factory=dict)
-    planned: list[Planned] = field(default_factory=list)
+    #: Batches that are stored if their slot's fence lets the commit pass.
+    planned: list[Append] = field(default_factory=list)
     #: Answers that hold only if the slot's fence lets the commit pass.
     answers: list[tuple[Submitted, Answer]] = field(default_factory=list)
 
     def appends(self) -> tuple[Append, ...]:
         """Return the batches to store."""
-        return tuple(p.append for p in self.planned)
+        return tuple(self.planned)
 
 
 class Planner:
@@ -124,7 +120,7 @@ class Planner:
         slot = self.plan.slots.get(header.slot)
         if slot is None:
             slot = self.plan.slots[header.slot] = owned.copy()
-        stream = Stream(header.stream)
+        stream = _STREAMS[header.stream]
         verdict = slot.admit(stream, header.producer, header.producer_seq)
         if isinstance(verdict, Next):
             self._store(batch, slot, stream, keyed)
@@ -142,23 +138,25 @@ class Planner:
         answer = Answer(header.producer_seq, base_seq, exceptions)
         kept = slot.store(stream, header.producer, answer, header.count)
         append = Append(
-            stream=stream,
-            slot=header.slot,
-            base_seq=base_seq,
-            count=header.count,
-            producer=header.producer,
-            answers=kept,
-            accepted_at_ms=self._now_ms,
-            body=batch.data,
-            keys=new_keys,
-            states=_states(header.count, exceptions),
+            stream,
+            header.slot,
+            base_seq,
+            header.count,
+            header.producer,
+            kept,
+            self._now_ms,
+            batch.data,
+            new_keys,
+            _states(header.count, exceptions),
         )
-        self.plan.planned.append(Planned(batch, append))
+        self.plan.planned.append(append)
         self.plan.answers.append((batch, answer))
 
     def _judge_keys(
         self, slot: int, base_seq: int, keyed: Sequence[KeyedRecord]
     ) -> tuple[tuple[AnswerException, ...], tuple[KeyRow, ...]]:
+        if not keyed:
+            return (), ()
         exceptions: list[AnswerException] = []
         rows: list[KeyRow] = []
         for record in keyed:

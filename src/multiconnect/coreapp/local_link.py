@@ -36,6 +36,7 @@ class LocalLink:
         self.ready = True
         self.frames_in_flight = 0
         self.bytes_in_flight = 0
+        self.problem = ""
         self._app = app
         self._user = user
         self._answers: list[Entry] = []

@@ -11,10 +11,9 @@ import math
 from dataclasses import replace
 
 from multiconnect.limits import UPSTREAM_ID_CHARS_MAX
-from multiconnect.model.message import Outcome
+from multiconnect.model.message import SENT, Outcome
 from multiconnect.upstream.reason import safe_reason
 
-_SENT = Outcome.sent()
 #: Stores keep 64 bits.
 _CODE_END = 1 << 63
 _STATUSES = frozenset({"sent", "failed", "retry"})
@@ -25,7 +24,7 @@ def sound(said: object) -> Outcome:
     if not isinstance(said, Outcome) or said.status not in _STATUSES:
         return Outcome.retry("the upstream's answer was not understood", ambiguous=True)
     if said.status == "sent" and said.upstream_id is None:
-        return _SENT
+        return SENT
     return replace(
         said,
         upstream_id=_upstream_id(said.upstream_id),

@@ -24,6 +24,11 @@ class Pacing:
         if self._number is not None and self._rate_per_s is not None:
             self._number.set_rate(self._rate_per_s, slots / SLOTS)
 
+    @property
+    def paces(self) -> bool:
+        """Whether messages must be counted one by one."""
+        return self._number is not None or self._pair is not None
+
     def room(self, now_s: float) -> int:
         """Return how many messages the number's rate lets go now."""
         if now_s < self._paused_until_s:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
+from typing import Final
 
 from multiconnect.clock import SystemClock
 from multiconnect.config.child import ChildContext
@@ -19,6 +21,8 @@ from multiconnect.store.port import ControlStore
 from multiconnect.upstream.open import open_upstream
 
 _log = logging.getLogger("multiconnect.coreapp")
+#: Messages on their way are many and hold no cycles, so the collector may look less often.
+_GC_YOUNG_MAX: Final = 50_000
 
 
 async def run(context: ChildContext) -> None:
@@ -42,6 +46,8 @@ async def run(context: ChildContext) -> None:
         lambda: apps[0].new_endpoint(),  # noqa: PLW0108 -- looked up when somebody connects
         settings.socket_path,
         settings.lane_listen,
+        settings.lane_credentials,
+        settings.incarnation,
     )
     try:
         if not await store.control.join(context.node(address)):
@@ -54,6 +60,9 @@ async def run(context: ChildContext) -> None:
         await app.start()
         await store.control.set_node_state(settings.incarnation, NodeState.READY, "")
         context.ready()
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(_GC_YOUNG_MAX)
         await _until_stopped(context.stop, app)
         if app.failure is not None:
             raise app.failure

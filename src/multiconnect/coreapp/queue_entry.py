@@ -1,8 +1,12 @@
-"""One unsettled message in an owner's memory, and what a queue wants written."""
+"""One unsettled message in an owner's memory, its line, and what a queue wants written.
+
+Compiled (docs/native.md): the types of the attributes are in `queue_entry.pxd`.
+"""
 
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from multiconnect.coreapp.batch_states import BatchStates
@@ -13,7 +17,7 @@ from multiconnect.model.message import DUPLICATE_FLAG, State
 Record = tuple[int, int, str, bytes, bytes]
 
 
-class Phase(enum.Enum):
+class Phase(enum.IntEnum):
     """Where an entry stands."""
 
     #: Behind another message of its recipient, or above the watermark.
@@ -28,9 +32,17 @@ class Phase(enum.Enum):
     SETTLED = 5
 
 
-@dataclass(slots=True, eq=False)
+_WAITING = int(Phase.WAITING)
+_ARRIVED = frozenset({State.SENT, State.DELIVERED, State.READ})
+
+
 class Entry:
-    """One unsettled message."""
+    """One unsettled message. Made by `new_entry`."""
+
+    __slots__ = (
+        *("sequence", "batch", "kind", "recipient", "payload", "attributes", "accepted_at_ms"),
+        *("phase", "attempts", "blocked", "early", "early_data", "line", "ahead", "behind"),
+    )
 
     sequence: int
     batch: BatchStates
@@ -38,24 +50,95 @@ class Entry:
     recipient: str
     payload: bytes
     attributes: bytes
-    accepted_at_ms: int = 0
-    phase: Phase = Phase.WAITING
-    attempts: int = 0
+    accepted_at_ms: int
+    phase: int
+    attempts: int
     #: Blocked until released: its retry is not due, or its recipient is paced.
-    blocked: bool = False
+    blocked: bool
     #: The highest state a webhook reported before the outcome was known, and what came with it.
-    early: State | None = None
-    early_data: dict[str, object] = field(default_factory=dict)
+    early: State | None
+    early_data: dict[str, object] | None
+    #: Its recipient's line while it stands in one, and its neighbours there.
+    line: Line
+    ahead: Entry | None
+    behind: Entry | None
 
     @property
     def possible_duplicate(self) -> bool:
         """Whether an earlier attempt may have arrived."""
-        return bool(self.batch.get(self.sequence) & DUPLICATE_FLAG)
+        return self.is_marked()
 
     @property
     def arrived(self) -> bool:
         """Whether a webhook proves that an attempt arrived, whatever came of the call itself."""
-        return self.early in {State.SENT, State.DELIVERED, State.READ}
+        return self.early in _ARRIVED
+
+    def is_marked(self) -> bool:
+        """Whether an earlier attempt may have arrived (`possible_duplicate`, for compiled code)."""
+        return bool(self.batch.get(self.sequence) & DUPLICATE_FLAG)
+
+
+def new_entry(sequence: int, batch: BatchStates, record: Record, accepted_at_ms: int) -> Entry:
+    """Return an entry for a record of a batch."""
+    entry: Entry = Entry.__new__(Entry)
+    entry.sequence = sequence
+    entry.batch = batch
+    _, entry.kind, entry.recipient, entry.payload, entry.attributes = record
+    entry.accepted_at_ms = accepted_at_ms
+    entry.phase = _WAITING
+    entry.attempts = 0
+    entry.blocked = False
+    entry.early = entry.early_data = entry.ahead = entry.behind = None
+    return entry
+
+
+class Line:
+    """The unsettled messages of one recipient, in sequence order. Made by `new_line`."""
+
+    __slots__ = ("count", "first", "last")
+
+    first: Entry
+    last: Entry
+    count: int
+
+    def __iter__(self) -> Iterator[Entry]:
+        """Return the entries, first one first."""
+        entry: Entry | None = self.first
+        while entry is not None:
+            yield entry
+            entry = entry.behind
+
+    def append(self, entry: Entry) -> None:
+        """Put an entry at the end."""
+        self.last.behind = entry
+        entry.ahead = self.last
+        entry.line = self
+        self.last = entry
+        self.count += 1
+
+    def remove(self, entry: Entry) -> None:
+        """Take an entry out, wherever it stands."""
+        ahead, behind = entry.ahead, entry.behind
+        if ahead is not None:
+            ahead.behind = behind
+        elif behind is not None:
+            self.first = behind
+        if behind is not None:
+            behind.ahead = ahead
+        elif ahead is not None:
+            self.last = ahead
+        entry.line = None  # type: ignore[assignment]  # nothing asks any more; no cycle is left
+        entry.ahead = entry.behind = None
+        self.count -= 1
+
+
+def new_line(entry: Entry) -> Line:
+    """Return the line of one entry; it is dropped with its last one."""
+    line: Line = Line.__new__(Line)
+    line.first = line.last = entry
+    line.count = 1
+    entry.line = line
+    return line
 
 
 @dataclass(slots=True)

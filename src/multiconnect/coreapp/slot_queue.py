@@ -13,19 +13,24 @@ Pure: no I/O, no clock. It keeps
 Life of an entry: waiting → (claimed) → ready → in flight → settled, or back to held.
 `collect` returns what must be written; `confirm` is called once that is durable; `restore` when
 nobody knows (the same rows are then collected again: they are absolute values, not changes).
+
+Compiled (docs/native.md): every message passes here several times.
 """
 
 from __future__ import annotations
 
-from collections import deque
-
 from multiconnect.coreapp.batch_states import BatchStates
+from multiconnect.coreapp.batches import Batches
 from multiconnect.coreapp.claims import Claims
-from multiconnect.coreapp.queue_entry import Entry, Loaded, Phase, QueueWrite, Record
+from multiconnect.coreapp.queue_entry import Entry, Loaded, Phase, QueueWrite, Record, new_entry
 from multiconnect.coreapp.recipients import Recipients
 from multiconnect.limits import SLOT_PARKED_MESSAGES, SLOT_WINDOW_BYTES, SLOT_WINDOW_MESSAGES
-from multiconnect.model.log import Mark, Progress, StoredBatch, StreamTail
+from multiconnect.model.log import Mark, StoredBatch, StreamTail
 from multiconnect.model.message import DUPLICATE_FLAG, SETTLED, STATE_MASK, State, Stream
+
+# As plain numbers: they are compared for every message.
+_WAITING, _HELD, _CLAIMING, _CLAIMED, _IN_FLIGHT, _SETTLED = map(int, Phase)
+_STATE_HELD, _STATE_SENDING, _STATE_SENT = State.HELD.value, State.SENDING.value, State.SENT.value
 
 
 class SlotQueue:
@@ -38,13 +43,13 @@ class SlotQueue:
         self.loaded_to = tail.settled_below
         self._end = max(tail.next_seq, tail.settled_below)
         self._mark = Mark(stream, slot, tail.watermark, tail.settled_below)
-        self._batches: dict[int, BatchStates] = {}
+        self._batches = Batches(stream, slot)
         self._recipients = Recipients()
-        self._unclaimed: deque[Entry] = deque()
+        self._unclaimed: list[Entry] = []
         self._to_claim: dict[int, Entry] = {}
-        self._ready: deque[Entry] = deque()
+        #: Claimed and first of their recipients: at most WATERMARK_STEP.
+        self._ready: list[Entry] = []
         self._claims = Claims(tail.watermark)
-        self._dirty: dict[int, BatchStates] = {}
         self.in_flight = 0
         self.draining = False
         self._writing = False
@@ -102,28 +107,30 @@ class SlotQueue:
         self._end = max(self._end, self.loaded_to)
         batch = BatchStates(stored.base_seq, stored.states)
         if batch.unsettled:
-            self._batches[stored.base_seq] = batch
-        states, base_seq, accepted_at_ms = batch.states, stored.base_seq, stored.accepted_at_ms
-        for index, kind, recipient, payload, attributes in records:
-            state = states[index] & STATE_MASK
-            if state not in SETTLED:
-                entry = Entry(
-                    base_seq + index, batch, kind, recipient, payload, attributes, accepted_at_ms
-                )
-                self._admit(entry, state, loaded)
+            self._batches.add(batch)
+            self._admit_all(batch, records, stored.accepted_at_ms, loaded)
         self._cover()
         return loaded
+
+    def _admit_all(
+        self, batch: BatchStates, records: list[Record], accepted_at_ms: int, loaded: Loaded
+    ) -> None:
+        for record in records:
+            sequence = batch.base_seq + record[0]
+            state = batch.get(sequence) & STATE_MASK
+            if state < _STATE_SENT:  # all from there on are settled
+                self._admit(new_entry(sequence, batch, record, accepted_at_ms), state, loaded)
 
     def _admit(self, entry: Entry, state: int, loaded: Loaded) -> None:
         self._recipients.add(entry)
         if self._claims.is_in_doubt(entry.sequence, state):
             loaded.in_doubt.append(entry)
-        elif state == State.HELD:
+        elif state == _STATE_HELD:
             loaded.held.append(entry)
         else:
             self._unclaimed.append(entry)
             return
-        entry.phase = Phase.HELD
+        entry.phase = _HELD
         self._recipients.block(entry)
 
     # --- claims ------------------------------------------------------------------------------
@@ -139,7 +146,7 @@ class SlotQueue:
         if watermark <= claims.watermark:
             return None
         claims.ahead = watermark
-        return Mark(self.stream, self.slot, watermark, self._settled_below())
+        return self._mark_at(watermark)
 
     def claimed_ahead(self, mark: Mark) -> None:
         """The mark of `claim_ahead` is durable, and the batch it covers was offered."""
@@ -161,26 +168,32 @@ class SlotQueue:
 
     def _cover(self) -> None:
         """Turn entries the watermark now covers into claimed ones, or hold them."""
-        unclaimed = self._unclaimed
-        while unclaimed and unclaimed[0].sequence <= self._claims.watermark:
-            entry = unclaimed.popleft()
-            if entry.phase is not Phase.WAITING:
-                continue
-            first = self._recipients.first(entry.recipient)
-            if first.phase in {Phase.HELD, Phase.CLAIMING, Phase.SETTLED} or self.draining:
-                self._write_held(entry)
-            else:
-                self._claim(entry)
+        covered, watermark = 0, self._claims.watermark
+        for entry in self._unclaimed:
+            if entry.sequence > watermark:
+                break
+            covered += 1
+            if entry.phase == _WAITING:
+                self._cover_one(entry)
+        del self._unclaimed[:covered]
+
+    def _cover_one(self, entry: Entry) -> None:
+        phase = entry.line.first.phase
+        may_follow = phase == _WAITING or phase == _CLAIMED or phase == _IN_FLIGHT  # noqa: PLR1714
+        if may_follow and not self.draining:
+            self._claim(entry)
+        else:
+            self._write_held(entry)
 
     def _claim(self, entry: Entry) -> None:
-        if entry.phase is not Phase.CLAIMING:
+        if entry.phase != _CLAIMING:
             self._claims.count += 1
-        entry.phase = Phase.CLAIMED
+        entry.phase = _CLAIMED
         if self._is_first(entry):
             self._ready.append(entry)
 
     def _want_claim(self, entry: Entry) -> None:
-        if entry.phase is Phase.HELD and not entry.blocked and not self.draining:
+        if entry.phase == _HELD and not entry.blocked and not self.draining:
             self._to_claim[entry.sequence] = entry
 
     # --- sending -----------------------------------------------------------------------------
@@ -194,26 +207,31 @@ class SlotQueue:
         taken: list[Entry] = []
         if self.draining:
             return taken
-        while self._ready and len(taken) < limit:
-            entry = self._ready.popleft()
-            if entry.phase is Phase.CLAIMED:
-                entry.phase = Phase.IN_FLIGHT
-                self.in_flight += 1
+        looked_at = 0
+        for entry in self._ready:
+            if len(taken) >= limit:
+                break
+            looked_at += 1
+            if entry.phase == _CLAIMED:
+                entry.phase = _IN_FLIGHT
                 taken.append(entry)
+        del self._ready[:looked_at]
+        self.in_flight += len(taken)
         return taken
 
-    def settle(self, entry: Entry, state: State) -> State:
+    def settle(self, entry: Entry, state: int) -> int:
         """A message is final; return its state (a webhook may have been ahead of the reply).
 
         One that was given up keeps its recipient waiting until `let_next`.
         """
-        is_sent = state is State.SENT
+        is_sent = state == _STATE_SENT
         if is_sent and entry.early is not None:
             state = entry.early
         self._leave(entry)
-        entry.phase = Phase.SETTLED
-        self._set(entry, state)
-        self._to_claim.pop(entry.sequence, None)
+        entry.phase = _SETTLED
+        self._batches.set(entry.batch, entry.sequence, state)
+        if self._to_claim:
+            self._to_claim.pop(entry.sequence, None)
         entry.batch.unsettled -= 1
         if is_sent:
             self.let_next(entry)
@@ -222,7 +240,7 @@ class SlotQueue:
     def let_next(self, entry: Entry) -> None:
         """The recipient of a settled message goes on."""
         first = self._recipients.remove(entry)
-        if first is not None and first.phase is Phase.CLAIMED:
+        if first is not None and first.phase == _CLAIMED:
             self._ready.append(first)
         elif first is not None:
             self._want_claim(first)
@@ -234,8 +252,8 @@ class SlotQueue:
         """
         if ambiguous:
             entry.batch.add_flag(entry.sequence, DUPLICATE_FLAG)
-        for other in self._recipients.line(entry.recipient):
-            if other is entry or other.phase is Phase.CLAIMED:
+        for other in entry.line:
+            if other is entry or other.phase == _CLAIMED:
                 self._leave(other)
                 self._write_held(other)
         self._recipients.block(entry)
@@ -261,10 +279,8 @@ class SlotQueue:
 
         What is reported before the outcome is known is kept for `settle` (no change yet).
         """
-        for base_seq, batch in self._batches.items():
-            if base_seq <= sequence < base_seq + len(batch.states):
-                return self._advance(batch, sequence, state, data)
-        return None
+        batch = self._batches.holding(sequence)
+        return None if batch is None else self._advance(batch, sequence, state, data)
 
     def _advance(
         self, batch: BatchStates, sequence: int, state: State, data: dict[str, object]
@@ -273,7 +289,7 @@ class SlotQueue:
         if current in SETTLED:
             changed = batch.advance(sequence, state)
             if changed:
-                self._dirty[batch.base_seq] = batch
+                self._batches.mark(batch)
             return changed
         entry = next((e for e in self._recipients if e.sequence == sequence), None)
         if entry is not None and (entry.early is None or entry.early < state):
@@ -281,21 +297,17 @@ class SlotQueue:
         return False
 
     def _is_first(self, entry: Entry) -> bool:
-        return self._recipients.first(entry.recipient) is entry
+        return entry.ahead is None
 
     def _leave(self, entry: Entry) -> None:
-        if entry.phase is Phase.IN_FLIGHT:
+        if entry.phase == _IN_FLIGHT:
             self.in_flight -= 1
-        if entry.phase in {Phase.CLAIMING, Phase.CLAIMED, Phase.IN_FLIGHT}:
+        if _CLAIMING <= entry.phase <= _IN_FLIGHT:
             self._claims.count -= 1
 
     def _write_held(self, entry: Entry) -> None:
-        entry.phase = Phase.HELD
-        self._set(entry, State.HELD)
-
-    def _set(self, entry: Entry, state: State) -> None:
-        entry.batch.set(entry.sequence, state)
-        self._dirty[entry.batch.base_seq] = entry.batch
+        entry.phase = _HELD
+        self._batches.set(entry.batch, entry.sequence, _STATE_HELD)
 
     # --- handing the slot over ---------------------------------------------------------------
     def drain(self) -> None:
@@ -304,7 +316,7 @@ class SlotQueue:
             return
         self.draining = True
         for entry in self._recipients:
-            if entry.phase in {Phase.CLAIMED, Phase.CLAIMING}:
+            if entry.phase == _CLAIMED or entry.phase == _CLAIMING:  # noqa: PLR1714
                 self._leave(entry)
                 self._write_held(entry)
         self._ready.clear()
@@ -323,24 +335,22 @@ class SlotQueue:
 
         (Except what this owner found in doubt itself and had not come to yet.)
         """
-        unwritten = self._dirty or self._writing or self._claims.ahead >= 0 or self._unloaded
-        return self.draining and not (self.in_flight or unwritten)
+        if not self.draining or self.in_flight or self._batches.has_changed() or self._writing:
+            return False
+        return self._claims.ahead < 0 and not self._unloaded
 
     # --- writing -----------------------------------------------------------------------------
     @property
     def dirty(self) -> bool:
         """Whether `collect` would return something that matters now."""
         may_claim = bool(self._to_claim) and self._claim_room > 0
-        return bool(self._dirty) or may_claim or self._next_watermark() is not None
+        return self._batches.has_changed() or may_claim or self._next_watermark() is not None
 
     def _next_watermark(self) -> int | None:
         if self.draining or not self._unclaimed:
             return None
         room = self._claim_room
-        if not room:
-            return None
-        last = min(room, len(self._unclaimed)) - 1
-        return self._unclaimed[last].sequence
+        return self._unclaimed[min(room, len(self._unclaimed)) - 1].sequence if room else None
 
     def collect(self, at_ms: int) -> QueueWrite:
         """Return what must be written now; it is considered written until `restore`."""
@@ -348,16 +358,10 @@ class SlotQueue:
         write = QueueWrite()
         self._collect_claims(write)
         watermark = self._next_watermark()
-        for base_seq, batch in self._dirty.items():
-            settled = batch.unsettled == 0
-            row = Progress(self.stream, self.slot, base_seq, bytes(batch.states), settled, at_ms)
-            write.progress.append(row)
-            if settled:
-                self._batches.pop(base_seq, None)
-        self._dirty = {}
+        write.progress = self._batches.collect(at_ms)
         if watermark is None:
             watermark = self._claims.watermark
-        mark = Mark(self.stream, self.slot, watermark, self._settled_below())
+        mark = self._mark_at(watermark)
         if mark != self._mark:
             write.mark = mark
         return write
@@ -365,17 +369,17 @@ class SlotQueue:
     def _collect_claims(self, write: QueueWrite) -> None:
         for sequence in list(self._to_claim)[: self._claim_room]:
             entry = self._to_claim.pop(sequence)
-            if entry.phase is Phase.HELD and not entry.blocked:
-                entry.phase = Phase.CLAIMING
+            if entry.phase == _HELD and not entry.blocked:
+                entry.phase = _CLAIMING
                 self._claims.count += 1
-                self._set(entry, State.SENDING)
+                self._batches.set(entry.batch, sequence, _STATE_SENDING)
                 write.claims.append(entry)
 
     def confirm(self, write: QueueWrite) -> None:
         """What `collect` returned is durable."""
         self._writing = False
         for entry in write.claims:
-            if entry.phase is Phase.CLAIMING:
+            if entry.phase == _CLAIMING:
                 self._claim(entry)
         if write.mark is not None:
             self._mark = write.mark
@@ -385,14 +389,11 @@ class SlotQueue:
         """Nobody knows whether the rows were written: they will be collected again."""
         self._writing = False
         for entry in write.claims:
-            if entry.phase is Phase.CLAIMING:
+            if entry.phase == _CLAIMING:
                 self._leave(entry)
                 self._write_held(entry)
                 self._want_claim(entry)
-        for row in write.progress:
-            # Settled batches are the status book's by now; it writes them again.
-            if not row.settled:
-                self._dirty[row.base_seq] = self._batches[row.base_seq]
+        self._batches.restore(write.progress)
 
-    def _settled_below(self) -> int:
-        return next(iter(self._batches), self.loaded_to)
+    def _mark_at(self, watermark: int) -> Mark:
+        return Mark(self.stream, self.slot, watermark, self._batches.first(self.loaded_to))

@@ -9,7 +9,6 @@ up, and its slot goes on. A message that was only near when others died is sent 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from typing import Final
 
 from multiconnect.coreapp.queue_entry import Entry
@@ -48,18 +47,18 @@ class Suspects:
         """Take a suspect; it stays blocked until its turn."""
         self._waiting.append((work, stream, entry))
 
-    def over(self, entry: Entry) -> None:
-        """The upstream has answered for a message, or it was settled without being sent."""
-        if self._alone is not None and self._alone[2] is entry:
+    def over(self, entries: list[Entry]) -> None:
+        """The upstream has answered for messages, or they were settled without being sent."""
+        if self._alone is not None and self._alone[2] in entries:
             self._alone = None
 
-    def next(self, is_current: Callable[[SlotWork], bool]) -> Suspect | None:
+    def next(self) -> Suspect | None:
         """Return the suspect whose turn it is now, None while another one is out."""
-        if self._alone is not None and is_current(self._alone[0]):
+        if self._alone is not None and self._alone[0].is_open:
             return None
         self._alone = None
         while self._waiting and self._alone is None:
             found = self._waiting.popleft()
             # Those of slots that are somebody else's by now are theirs.
-            self._alone = found if is_current(found[0]) else None
+            self._alone = found if found[0].is_open else None
         return self._alone

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 import orjson
+
+from multiconnect.model.message_id import encode_id
 
 
 class Stream(enum.IntEnum):
@@ -64,8 +66,7 @@ SETTLED = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(NamedTuple):
     """Proof that a message is stored: its id, its slot and shard, its sequence in the slot."""
 
     id: str
@@ -76,29 +77,77 @@ class Receipt:
     repeated: bool = False
 
 
-@dataclass(frozen=True)
 class Message:
-    """One message as it is handed to an upstream.
+    """One message as it is handed to an upstream. It never changes.
 
     `possible_duplicate` is True when an earlier attempt may have arrived (invariant 6).
     """
 
-    id: str
-    recipient: str
-    body: bytes
-    kind: Kind = Kind.SEND
-    account: str = ""
-    slot: int = 0
-    sequence: int = 0
-    attempt: int = 1
-    possible_duplicate: bool = False
-    accepted_at_ms: int = 0
+    __slots__ = (
+        *("recipient", "body", "kind", "account", "slot", "sequence", "attempt"),
+        *("possible_duplicate", "accepted_at_ms", "_cluster", "_stream", "_id", "_payload"),
+    )
 
-    @cached_property
+    #: Where it lies, when `_id` is not known yet.
+    _cluster: int
+    _stream: int
+    _id: str | None
+    _payload: dict[str, Any] | None
+
+    def __init__(  # noqa: PLR0913, PLR0917 -- what a message says of itself
+        self,
+        id: str,  # noqa: A002
+        recipient: str,
+        body: bytes,
+        kind: Kind = Kind.SEND,
+        account: str = "",
+        slot: int = 0,
+        sequence: int = 0,
+        attempt: int = 1,
+        possible_duplicate: bool = False,
+        accepted_at_ms: int = 0,
+    ) -> None:
+        self._id = id
+        self.recipient = recipient
+        self.body = body
+        self.kind = kind
+        self.account = account
+        self.slot = slot
+        self.sequence = sequence
+        self.attempt = attempt
+        self.possible_duplicate = possible_duplicate
+        self.accepted_at_ms = accepted_at_ms
+        self._payload = None
+
+    @property
+    def id(self) -> str:
+        """The id its sender was given; it says where the message lies and is made on demand."""
+        if self._id is None:
+            self._id = encode_id(self._cluster, self.slot, self.sequence, self._stream)
+        return self._id
+
+    @property
     def payload(self) -> dict[str, Any]:
         """The body as a dict, decoded once and on demand."""
-        value = orjson.loads(self.body)
-        return value if isinstance(value, dict) else {"value": value}
+        if self._payload is None:
+            value = orjson.loads(self.body)
+            self._payload = value if isinstance(value, dict) else {"value": value}
+        return self._payload
+
+    def __repr__(self) -> str:
+        return f"Message(id={self.id!r}, slot={self.slot}, sequence={self.sequence})"
+
+
+def stored_message(cluster: int, stream: int, slot: int, sequence: int) -> Message:
+    """Return the message that lies there, its content to be filled in by the caller."""
+    message: Message = Message.__new__(Message)
+    message._id = None
+    message._payload = None
+    message._cluster = cluster
+    message._stream = stream
+    message.slot = slot
+    message.sequence = sequence
+    return message
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +171,7 @@ class Outcome:
     @classmethod
     def sent(cls, upstream_id: str | None = None) -> Outcome:
         """The upstream took it."""
-        return cls("sent", upstream_id)
+        return SENT if upstream_id is None else cls("sent", upstream_id)
 
     @classmethod
     def failed(cls, reason: str, code: int | None = None) -> Outcome:
@@ -143,8 +192,11 @@ class Outcome:
         return cls("retry", None, code, reason, after_s, ambiguous, number_wide)
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+#: The most frequent outcome; one object, so that it is quickly recognised.
+SENT: Final = Outcome("sent")
+
+
+class Event(NamedTuple):
     """Something that happened to a message, or a message that came in.
 
     `type` is "sent", "delivered", "read", "failed", "expired", "unknown" or "message" (inbound:
@@ -157,4 +209,4 @@ class Event:
     slot: int
     timestamp_ms: int
     possible_duplicate: bool = False
-    data: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = MappingProxyType({})

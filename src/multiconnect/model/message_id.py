@@ -12,7 +12,10 @@ import struct
 import zlib
 from typing import NamedTuple
 
+from multiconnect._native import encode_id
 from multiconnect.limits import SLOTS
+
+__all__ = ["MessageAddress", "decode_id", "encode_id"]
 
 _PREFIX = base64.urlsafe_b64decode(b"gBEG")
 _BODY = struct.Struct(">IBQ")
@@ -27,13 +30,6 @@ class MessageAddress(NamedTuple):
     stream: int
     slot: int
     sequence: int
-
-
-def encode_id(cluster: int, slot: int, sequence: int, stream: int = 0) -> str:
-    """Return the id of message `sequence` of `slot`."""
-    body = _BODY.pack(cluster, slot | stream << 7, sequence)
-    check = zlib.crc32(body) & 0xFFFF
-    return base64.urlsafe_b64encode(_PREFIX + body + check.to_bytes(2, "big")).decode()
 
 
 def decode_id(message_id: str) -> MessageAddress | None:

@@ -21,7 +21,6 @@ class Timers:
     ping_s: float = 0.1
     silence_s: float = 0.75
     drain_max_s: float = 1.0
-    park_max_s: float = 5.0
 
     @property
     def takeover_s(self) -> float:
@@ -41,7 +40,6 @@ class Timers:
                     self.ping_s,
                     self.silence_s,
                     self.drain_max_s,
-                    self.park_max_s,
                 )
             ),
             "2 x renew_s <= lease_ttl_s - margin_s": 2 * self.renew_s
@@ -50,7 +48,6 @@ class Timers:
             > self.lease_ttl_s * 1.04,
             "silence_s >= 3 x ping_s": self.silence_s >= 3 * self.ping_s,
             "silence_s < lease_ttl_s": self.silence_s < self.lease_ttl_s,
-            "drain_max_s < park_max_s": self.drain_max_s < self.park_max_s,
         }
         broken = [text for text, holds in relations.items() if not holds]
         if broken:

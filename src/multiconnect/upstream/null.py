@@ -8,9 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from multiconnect.limits import UPSTREAM_BATCH_MAX, UPSTREAM_IN_FLIGHT_MAX
-from multiconnect.model.message import Message, Outcome
-
-_SENT = Outcome.sent()
+from multiconnect.model.message import SENT, Message, Outcome
 
 
 class NullUpstream:
@@ -34,8 +32,8 @@ class NullUpstream:
     async def send(self, messages: Sequence[Message]) -> Sequence[Outcome]:
         """Count the messages; all are sent."""
         self.count += len(messages)
-        self.count_marked += sum(message.possible_duplicate for message in messages)
-        return [_SENT] * len(messages)
+        self.count_marked += len([m for m in messages if m.possible_duplicate])
+        return [SENT] * len(messages)
 
     async def aclose(self) -> None:
         """Do nothing."""

@@ -289,8 +289,7 @@ class QueueWorld:
                 assert queue.backlog == pending + len(self.in_flight) + unwritten
         lines = queue._recipients
         assert lines.count == sum(1 for _ in lines)
-        firsts = {entry.recipient: lines.first(entry.recipient) for entry in lines}
-        assert lines.parked == sum(firsts[entry.recipient].blocked for entry in lines)
+        assert lines.parked == sum(entry.line.first.blocked for entry in lines)
         assert queue._claims.count <= self.claims_max
 
     def check_history(self) -> None:

@@ -8,7 +8,8 @@ import pytest
 from multiconnect.coreapp import coreapp
 from multiconnect.dataplane.wire import AnswerStatus
 from multiconnect.errors import Bug, StoreUnavailable
-from multiconnect.model.message import Outcome, State, Stream
+from multiconnect.model.message import Event, Outcome, State, Stream
+from multiconnect.model.message_id import encode_id
 from tests.unit.coreapp.apps import SLOT, Rig
 from tests.unit.coreapp.batches import Sender
 from tests.unit.dataplane.waiting import until
@@ -94,14 +95,13 @@ async def test_a_slot_that_was_taken_over_is_given_up_at_the_next_commit(rig, a)
 async def test_batches_of_a_slot_that_is_being_opened_wait_for_it(rig, a):
     go = asyncio.Event()
     log = rig.logs["a"]._log
-    open_slot = log.open_slot
+    open_slots = log.open_slots
 
-    async def slow(slot, epoch):
-        if slot == 5:
-            await go.wait()
-        return await open_slot(slot, epoch)
+    async def slow(epochs):
+        await go.wait()
+        return await open_slots(epochs)
 
-    log.open_slot = slow
+    log.open_slots = slow
     await rig.grant("a", [5], wait=False)
     sender = Sender(5)
     await until(lambda: a._committer._opening == {5})
@@ -116,10 +116,10 @@ async def test_batches_of_a_slot_that_is_being_opened_wait_for_it(rig, a):
 async def test_a_grant_that_vanishes_while_it_is_opened_keeps_nobody_waiting(rig, a):
     """The store failed in between; a batch that nobody answers would block its link for ever."""
     await rig.app("b")
-    rig.logs["a"].fail_once("open_slot")
+    rig.logs["a"].fail_once("open_slots")
     await rig.grant("a", [5], wait=False)
     sender = Sender(5)
-    await until(lambda: rig.logs["a"].calls.count("open_slot") == 2)
+    await until(lambda: rig.logs["a"].calls.count("open_slots") == 2)
     assert a._committer._opening == {5}
     a.submit(sender.batch(("1631", ONE, "")))
     await rig.control.release(5, 1, "a", "test")
@@ -261,14 +261,14 @@ def pump_bug(rig):
     def fails(*_):
         raise KeyError("a bug")
 
-    rig.apps["a"]._dispatcher._may_go = fails
+    rig.apps["a"]._dispatcher._in_turn = fails
 
 
 def delivery_bug(rig):
     def fails(*_):
         raise KeyError("a bug")
 
-    rig.apps["a"]._dispatcher._message = fails
+    rig.apps["a"]._dispatcher._suspects.over = fails
 
 
 BUGS = [committer_bug, loader_bug, follower_bug, renewal_bug, pump_bug, delivery_bug]
@@ -286,6 +286,21 @@ async def test_a_bug_in_any_task_ends_the_owner(rig, a, bug):
     assert not a._lease.valid_at(a._clock.monotonic()), "it sends nothing more"
     async with asyncio.timeout(5):
         await a.settle()  # nobody is left who could settle anything: no wait
+
+
+# --- events ----------------------------------------------------------------------------------
+async def test_events_are_made_only_while_somebody_wants_them(rig, a):
+    told: list[Event] = []
+    sender = Sender(SLOT)
+    a.submit(sender.batch(("1631", ONE, "")))
+    await until(lambda: rig.states() == [State.SENT])
+    rig.upstream.open.clear()
+    a.submit(sender.batch(("1631", ONE, "")))
+    await until(lambda: len(rig.upstream.seen) == 2)
+    a.listen_locally(told.extend)
+    rig.upstream.open.set()
+    await until(lambda: told)
+    assert [(event.type, event.id) for event in told] == [("sent", encode_id(7, SLOT, 1))]
 
 
 # --- intake ----------------------------------------------------------------------------------

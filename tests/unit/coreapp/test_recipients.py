@@ -6,12 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from multiconnect.coreapp.batch_states import BatchStates
-from multiconnect.coreapp.queue_entry import Entry
+from multiconnect.coreapp.queue_entry import Entry, new_entry
 from multiconnect.coreapp.recipients import Recipients
 
 
 def entry(sequence, recipient):
-    return Entry(sequence, BatchStates(0, b"\0"), 0, recipient, b"x" * sequence, b"")
+    record = (sequence, 0, recipient, b"x" * sequence, b"")
+    return new_entry(sequence, BatchStates(0, b"\0"), record, 0)
 
 
 @settings(derandomize=True, max_examples=100)
@@ -45,6 +46,7 @@ def check(recipients, model):
     for e in model:
         lines.setdefault(e.recipient, []).append(e)
     for name, line in lines.items():
-        assert recipients.first(name) is line[0]
-        assert list(recipients.line(name)) == line
+        assert line[0].recipient == name
+        assert all(e.line.first is line[0] for e in line)
+        assert list(line[0].line) == line
     assert recipients.parked == sum(len(line) for line in lines.values() if line[0].blocked)

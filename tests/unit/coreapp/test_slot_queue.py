@@ -263,3 +263,20 @@ def test_unreadable_records_stay_pending_and_do_not_stop_the_rest():
     queue.queue.settle(entry, State.SENT)
     write = queue.commit()
     assert write.mark is None, "a next owner still finds what could not be read"
+
+
+def test_messages_behind_one_given_up_use_up_no_claims(queue):
+    queue.append("r")
+    (first,) = queue.take()
+    queue.queue.hold(first, ambiguous=False)
+    queue.append("r")
+    queue.commit_all()
+    queue.queue.release(first)
+    queue.commit_all()
+    assert queue.take() == [first]
+    queue.queue.settle(first, State.FAILED)
+    queue.append(*["r"] * WATERMARK_STEP)
+    queue.commit_all()
+    queue.queue.let_next(first)
+    queue.commit_all()
+    assert sequences(queue.take()) == [1], "the held one must find room for its claim"

@@ -25,7 +25,6 @@ def test_every_profile_holds_together(profile):
         ({"lease_ttl_s": 30.0, "grace_s": 0.0}, "every timer > 0"),
         ({"ping_s": 0.3}, "silence_s >= 3"),
         ({"silence_s": 2.0}, "silence_s < lease_ttl_s"),
-        ({"drain_max_s": 5.0}, "drain_max_s < park_max_s"),
         ({"renew_s": 0.0}, "every timer > 0"),
         ({"renew_s": -1.0}, "every timer > 0"),
         ({"lease_ttl_s": math.nan}, "every timer > 0"),

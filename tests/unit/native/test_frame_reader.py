@@ -3,12 +3,13 @@
 import asyncio
 import socket
 import sys
+import tracemalloc
 
 import pytest
 
 from multiconnect import _native
 
-START_BYTES = 256 * 1024
+START_BYTES = 64 * 1024
 FRAMES = [(kind, kind * 7, bytes([kind]) * size) for kind, size in enumerate((0, 5, 300_000, 1))]
 
 
@@ -93,24 +94,47 @@ def test_there_is_always_room():
         stream = stream[size:]
 
 
-def test_memory_of_a_large_frame_is_given_up():
-    reader = _native.FrameReader()
+def test_long_payload_is_received_where_it_stays():
+    """Beside the payload itself nothing of its size is ever allocated, and nothing is kept."""
+    reader, size = _native.FrameReader(), 4 << 20
+    found: list[tuple[int, int, bytes]] = []
+    tracemalloc.start()
+    try:
+        reader.feed(_native.frame_header(1, 2, size))
+        while not found:
+            part = min(len(reader.get_buffer(-1)), 100_000)
+            reader.get_buffer(-1)[:part] = b"p" * part
+            found = reader.buffer_updated(part)
+        held, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    [(kind, number, body)] = found
+    del found
+    assert (kind, number, body == b"p" * size) == (1, 2, True)
+    assert size <= held <= peak < size + (1 << 20)
+    assert sys.getrefcount(body) == 2
     assert len(reader.get_buffer(-1)) == START_BYTES
-    reader.feed(encoded([(1, 1, bytes(4 << 20))]))
-    assert len(reader.get_buffer(-1)) > 4 << 20
-    for _ in range(63):
-        reader.feed(encoded([(1, 1, b"small")]))
-    reader.feed(encoded([(1, 1, b"small")])[:7])
-    assert len(reader.get_buffer(-1)) == START_BYTES - 7
 
 
-def test_large_frames_in_a_row_keep_their_memory():
+def test_room_of_a_long_frame_ends_with_it():
+    """So the frame behind it begins in the reader's own buffer."""
     reader = _native.FrameReader()
-    for _ in range(4):
-        reader.feed(encoded([(1, 1, bytes(2 << 20))]))
-        for _ in range(40):
-            reader.feed(encoded([(1, 1, b"small")]))
-        assert len(reader.get_buffer(-1)) > 2 << 20
+    stream = encoded([(1, 2, b"z" * (2 * START_BYTES)), (3, 4, b"after")])
+    assert reader.feed(stream[:START_BYTES]) == []
+    room = reader.get_buffer(-1)
+    assert len(room) == 2 * START_BYTES + 16 - START_BYTES
+    room[:] = stream[START_BYTES:][: len(room)]
+    assert reader.buffer_updated(len(room)) == [(1, 2, b"z" * (2 * START_BYTES))]
+    assert reader.feed(stream[2 * START_BYTES + 16 :]) == [(3, 4, b"after")]
+
+
+def test_room_outlives_its_reader():
+    reader = _native.FrameReader()
+    reader.feed(encoded([(1, 2, b"z" * (2 * START_BYTES))])[:100])
+    room = reader.get_buffer(-1)
+    del reader
+    room[:] = bytes(len(room))
+    assert room[-1] == 0
 
 
 def test_payloads_are_copies():
