@@ -35,6 +35,17 @@ async def test_what_was_committed_is_read_back(cluster):
     assert [b.body for b in await log.read_batches(IN, 3, 0, 10_000)] == [b"inbound"]
 
 
+async def test_a_body_may_be_a_part_of_the_frame_it_came_in(cluster):
+    frame = memoryview(b"..first.second..")
+    await cluster.own("a", 3)
+    await cluster.append("a", append(3, 0, 4, body=frame[2:7]), append(3, 4, 2, body=frame[8:14]))
+    log = await cluster.log("a")
+    assert [b.body for b in await log.read_batches(OUT, 3, 0, 10_000)] == [b"first", b"second"]
+    found = await log.find_message(OUT, 3, 4)
+    assert found is not None
+    assert found.batch.body == b"second"
+
+
 async def test_a_group_may_hold_many_batches_of_many_slots(cluster):
     slots = range(32)
     await cluster.own("a", *slots)

@@ -1,5 +1,7 @@
 """Nodes: an incarnation joins once, moves forward only, and never comes back."""
 
+import asyncio
+
 import pytest
 
 from multiconnect.limits import DEAD_NODES_KEEP_S
@@ -75,6 +77,34 @@ async def test_beats_show_the_last_one_with_its_figures(cluster):
         "a": Beat("a", 2, {"backlog": 4, "rates": [1, 2.5]}),
         "b": Beat("b", 1),
     }
+
+
+async def test_who_has_beaten_since_the_look_is_not_declared_dead(cluster):
+    control = cluster.control
+    assert not await control.declare_dead("nobody", None, "silent")
+    await control.beat(Beat("a", 1))
+    assert not await control.declare_dead("a", None, "silent")
+    await control.beat(Beat("a", 2))
+    assert not await control.declare_dead("a", 1, "silent")
+    assert (await control.snapshot()).node("a").state is NodeState.JOINING
+    assert await control.declare_dead("a", 2, "silent")
+    assert not await control.beat(Beat("a", 3))
+    assert await control.declare_dead("b", None, "never beat")
+    found = (await control.snapshot()).node("b")
+    assert (found.state, found.reason) == (NodeState.DEAD, "never beat")
+    assert not await control.declare_dead("b", None, "again")
+
+
+async def test_either_the_verdict_of_silence_or_the_beat_succeeds(cluster):
+    others = [(await cluster.stores.open()).control for _ in range(2)]
+    for count in range(40):
+        name = f"n{count}"
+        assert await cluster.control.join(node(name))
+        await others[0].beat(Beat(name, 1))
+        done = await asyncio.gather(
+            others[0].beat(Beat(name, 2)), others[1].declare_dead(name, 1, "silent")
+        )
+        assert sorted(done) == [False, True], name
 
 
 async def test_the_dead_and_the_unknown_may_not_beat(cluster):

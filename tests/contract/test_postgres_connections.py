@@ -151,6 +151,25 @@ async def test_a_half_open_connection_is_given_up_and_made_anew(cluster, far, pr
     assert (await far.control.beats())["a"].count == 3
 
 
+async def test_a_connection_that_ends_between_two_steps_of_the_driver_is_dont_know(cluster):
+    """The driver has looked whether it is open, and trips over what is no longer there."""
+    session = cluster.control._sessions.control
+
+    async def end_and_go_on(connection):
+        connection.terminate()
+        await connection._protocol.bind_execute()
+
+    with pytest.raises(StoreUnavailable, match="given up"):
+        await session.run(end_and_go_on)
+    assert await session.fetchval("SELECT 1") == 1
+
+    async def mistaken(connection):
+        return connection.nothing_of_that_name
+
+    with pytest.raises(AttributeError):
+        await session.run(mistaken)
+
+
 async def test_a_cancelled_caller_leaves_the_connection_in_order(cluster):
     await cluster.own("a", 0)
     log = await cluster.log("a")

@@ -39,6 +39,22 @@ async def test_positions_answers_and_retries_travel_with_the_slot(cluster):
     assert (await (await cluster.log("a")).open_slot(1, 1)).streams[OUT].next_seq == 4
 
 
+async def test_slots_opened_together_are_as_if_opened_one_by_one(cluster):
+    """What is not granted under the epoch given is missing; the others are open all the same."""
+    await cluster.own("a", 0, 1, 2)
+    await cluster.append("a", append(0, 0, producer=1), append(2, 0, producer=3))
+    await cluster.own("b", 0, 1, 2)
+    log = await cluster.log("b")
+    tails = await log.open_slots({2: 2, 1: 1, 0: 2, 3: 1})
+    assert set(tails) == {0, 2}
+    assert tails[0] == await log.open_slot(0, 2)
+    assert tails[2] == await log.open_slot(2, 2)
+    assert [tails[slot].streams[OUT].next_seq for slot in (0, 2)] == [4, 4]
+    assert await log.open_slots({}) == {}
+    assert await (await cluster.log("a")).open_slots({0: 1, 2: 1}) == {}
+    await cluster.append("b", append(0, 4, producer=1), append(2, 4, producer=3))
+
+
 async def test_producers_that_fell_silent_stay_behind(cluster):
     await cluster.own("a", 0)
     await cluster.append("a", append(0, 0, producer=1))

@@ -4,12 +4,18 @@ import random
 from dataclasses import dataclass
 
 from multiconnect.limits import ROUTER_PARKED_BYTES_MAX
-from multiconnect.model.timers import Timers
+from multiconnect.model.timers import PROFILES, Timers
 
-_QUICK = Timers(
-    renew_s=0.15, lease_ttl_s=0.6, margin_s=0.06, grace_s=0.08, ping_s=0.05, silence_s=0.25,
-    drain_max_s=0.4, park_max_s=1.5,
-)  # fmt: skip
+#: The shipped profiles, and leases of 0.6 s: more of them end in the same time.
+_PROFILES = {
+    "quick": Timers(
+        renew_s=0.15, lease_ttl_s=0.6, margin_s=0.06, grace_s=0.08, ping_s=0.05, silence_s=0.25,
+        drain_max_s=0.4,
+    ),
+    **PROFILES,
+}  # fmt: skip
+#: How often each is drawn.
+_SHARES = {"quick": 0.3, "local": 0.3, "lan": 0.1, "wan": 0.15, "onprem": 0.15}
 
 
 @dataclass(frozen=True)
@@ -38,27 +44,26 @@ class Options:
     number_rate: float | None = None
     batch_max: int = 4
     upstream_latency_s: float = 0.01
-    #: Leases of 0.6 s instead of 2 s: more of them end in the same time.
-    quick_leases: bool = False
+    profile: str = "local"
     #: How much slower than one fast machine the network and the disk are.
     pace: float = 1.0
 
     @property
     def timers(self) -> Timers:
         """The control plane's timers."""
-        return _QUICK if self.quick_leases else Timers()
+        return _PROFILES[self.profile]
 
     def __str__(self) -> str:
         words = [
             f"{self.coreapps} CoreApps, {self.shards} shards",
-            f"{self.rate_per_s:.0f} messages/s per router to {self.recipients} recipients",
+            f"{self.rate_per_s:.1f} messages/s per router to {self.recipients} recipients",
             f"{self.faults} faults in {self.faults_s:.1f} s",
             "silent children are killed" if self.kills_silent else "nobody kills silent children",
             "in doubt: resend" if self.in_doubt_resend else "in doubt: unknown",
         ]
         words += [f"network and disk {self.pace:.0f} x slower"] if self.pace != 1 else []
         words += ["the upstream dedupes"] if self.dedupes else []
-        words += ["quick leases"] if self.quick_leases else []
+        words += [f"{self.profile} leases"] if self.profile != "local" else []
         words += ["small limits"] if self.small_limits else []
         words += [f"{self.number_rate:.0f} messages/s upstream"] if self.number_rate else []
         words += [f"webhooks for {self.webhooks:.0%}"] if self.webhooks else []
@@ -72,13 +77,15 @@ def options_of(seed: int) -> Options:
     rng = random.Random(f"options/{seed}")
     coreapps = rng.choice([3, 4, 4, 5])
     pace = rng.choice([1.0, 5.0, 15.0, 25.0])
+    profile = rng.choices([*_SHARES], [*_SHARES.values()])[0]
+    longer = stretch_of(profile)
     return Options(
         seed=seed,
         coreapps=coreapps,
         shards=rng.choice([1, 2, 2, 4]) if coreapps > 3 else rng.choice([1, 2]),
         recipients=rng.choice([6, 20, 20, 40]),
-        rate_per_s=rng.choice([8.0, 15.0, 25.0]),
-        faults_s=rng.uniform(3.0, 6.0),
+        rate_per_s=rng.choice([5.0, 10.0, 20.0]) / longer,
+        faults_s=rng.uniform(3.0, 6.0) * longer,
         faults=rng.randint(2, 7),
         kills_silent=rng.random() < 0.6,
         in_doubt_resend=rng.random() < 0.85,
@@ -89,6 +96,11 @@ def options_of(seed: int) -> Options:
         number_rate=rng.choice([None, None, None, 80.0]),
         batch_max=rng.choice([1, 4, 16]),
         pace=pace,
-        quick_leases=rng.random() < 0.4,
+        profile=profile,
         upstream_latency_s=rng.choice([0.004, 0.02, 0.08]),
     )
+
+
+def stretch_of(profile: str) -> float:
+    """Return how much longer a history must be in which as many leases may end."""
+    return max(1.0, _PROFILES[profile].takeover_s / _PROFILES["local"].takeover_s)

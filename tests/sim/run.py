@@ -12,8 +12,8 @@ from tests.sim.options import Options, options_of
 from tests.sim.seal import overheard, sealed
 from tests.sim.world import World
 
-#: After the last fault everything must be at rest within this.
-CALM_MAX_S = 60.0
+#: After the last fault everything must be at rest within this, and so many take-overs.
+CALM_MAX_S, CALM_MAX_TAKEOVERS = 60.0, 3
 _TAIL_S = 0.5
 _LOOK_S = 0.1
 
@@ -78,10 +78,11 @@ async def _play(world: World, chaos: Chaos, script: Script) -> None:
     chaos.end()
     await asyncio.sleep(_TAIL_S)
     world.has_traffic = False
-    until_s = world.loop.now_s + CALM_MAX_S
+    calm_max_s = CALM_MAX_S + CALM_MAX_TAKEOVERS * world.timers.takeover_s
+    until_s = world.loop.now_s + calm_max_s
     while why := world.unfinished():
         if world.loop.now_s > until_s:
-            world.found("10", f"{CALM_MAX_S:.0f} s after the last fault: {why}")
+            world.found("10", f"{calm_max_s:.0f} s after the last fault: {why}")
             return
         await asyncio.sleep(_LOOK_S)
         world.resend_statuses()

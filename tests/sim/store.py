@@ -22,8 +22,8 @@ from tests.sim.process import SimProcess
 
 #: What a disk must sync.
 _DURABLE = frozenset(
-    {"join", "set_node_state", "take_term", "assign", "start_drain", "cancel_drain", "release",
-     "report_drained", "set_target", "commit", "open_slot", "collect_garbage"}
+    {"join", "set_node_state", "declare_dead", "take_term", "assign", "start_drain", "cancel_drain",
+     "release", "report_drained", "set_target", "commit", "open_slots", "collect_garbage"}
 )  # fmt: skip
 _WRITES = _DURABLE | {"beat"}
 _SYNC_S = 0.0015

@@ -20,10 +20,9 @@ def python(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str
     )
 
 
-@pytest.mark.slow
 def test_no_seed_breaks_an_invariant():
-    """In a process of its own: `./run simulate` as anybody would run it."""
-    done = python("-m", "tests.sim", "--seeds", str(SEEDS))
+    """In processes of its own: `./run simulate` as anybody would run it."""
+    done = python("-m", "tests.sim", "--seeds", str(SEEDS), "--jobs", "2")
     assert done.returncode == 0, done.stdout + done.stderr
     last = done.stdout.splitlines()[-1]
     assert last.startswith(f"simulate: {SEEDS} seeds, ")
@@ -39,13 +38,14 @@ def test_a_directed_history_ends_well(name):
 
 
 def test_a_seed_is_one_history():
-    """Another process, another hash seed, a listener: nothing changes what happens."""
-    program = "from tests.sim.run import run_seed; print(run_seed(7).digest)"
+    """Another process or hash seed, a listener, readable twins: nothing changes what happens."""
+    program = "import tests.sim.__main__, tests.sim.run as sim; print(sim.run_seed(7).digest)"
     lines: list[str] = []
     digests = {
         run_seed(7).digest,
         run_seed(7, lines.append).digest,
         *(int(python("-c", program, PYTHONHASHSEED=seed).stdout) for seed in "12"),
+        int(python("-c", program, MULTICONNECT_TWINS="readable").stdout),
     }
     assert len(digests) == 1
     assert len(lines) > 100

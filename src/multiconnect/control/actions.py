@@ -29,9 +29,10 @@ class StepDown:
 
 @dataclass(frozen=True, slots=True)
 class DeclareDead:
-    """Write that an incarnation is dead; it never returns."""
+    """Write that an incarnation is dead, if its last beat is the one observed; it never returns."""
 
     incarnation: str
+    observed_beat: int | None
     reason: str
 
 

@@ -23,9 +23,9 @@ from multiconnect.model.cluster import Move, Slot, Snapshot
 
 def repair(view: View, snapshot: Snapshot, roster: Roster) -> list[Action]:
     """Return what is broken and can be mended now; empty when nothing is."""
+    why, beats = f"lease: no beat for {view.timers.takeover_s:.2f} s", view.observed.beat_counts
     actions: list[Action] = [
-        DeclareDead(node.incarnation, f"lease: no beat for {view.timers.takeover_s:.2f} s")
-        for node in roster.expired
+        DeclareDead(node.incarnation, beats.get(node.incarnation), why) for node in roster.expired
     ]
     orphans = [row for row in snapshot.slots if row.owner not in roster.live]
     if not orphans or awaits_more(view, snapshot, roster):

@@ -19,7 +19,6 @@ from multiconnect.control.actions import (
     StepDown,
     TakeTerm,
 )
-from multiconnect.model.cluster import NodeState
 from multiconnect.store.port import ControlStore
 
 
@@ -49,7 +48,7 @@ async def _take_term(control: ControlStore, me: str, action: TakeTerm) -> bool:
 
 
 async def _declare_dead(control: ControlStore, action: DeclareDead) -> bool:
-    return await control.set_node_state(action.incarnation, NodeState.DEAD, action.reason)
+    return await control.declare_dead(action.incarnation, action.observed_beat, action.reason)
 
 
 async def _assign(control: ControlStore, term: int, action: Assign) -> bool:

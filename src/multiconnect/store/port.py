@@ -35,6 +35,13 @@ class ControlStore(Protocol):
         READY after LEAVING is not forward. DEAD is final and is accepted from every other state.
         """
 
+    async def declare_dead(self, incarnation: str, observed_beat: int | None, reason: str) -> bool:
+        """Declare a node dead for its silence: CAS on the count of its last beat (None: no beat).
+
+        Either this sees a beat and says no, or no later beat succeeds: a lease cannot be renewed
+        past the verdict that it ran out.
+        """
+
     async def take_term(self, incarnation: str, observed_term: int) -> int | None:
         """Become Master if the term is still `observed_term` and I am not dead: the new term."""
 
@@ -128,6 +135,12 @@ class LogStore(Protocol):
         """Take a granted slot into use and read its tail; None when the epoch is no longer mine.
 
         May be called again for the same epoch (after a StoreUnavailable): reads the tail anew.
+        """
+
+    async def open_slots(self, epochs: Mapping[int, int]) -> dict[int, SlotTail]:
+        """Take granted slots (slot → epoch) into use in one step, as `open_slot` does each.
+
+        Slots that are no longer mine are missing from the answer. A failover waits for this.
         """
 
     async def commit(self, write: LogWrite) -> frozenset[int]:

@@ -141,6 +141,10 @@ def child_programs(
         host=host.name,
         data_dir=str(settings.data_dir),
         lane_listen="" if settings.lanes == "unix" else settings.lanes,
+        lane_secret=settings.lane_secret,
+        lane_tls_cert=_absolute(settings.lane_tls_cert),
+        lane_tls_key=_absolute(settings.lane_tls_key),
+        lane_tls_ca=_absolute(settings.lane_tls_ca),
         upstream=choice.url,
         upstream_token=settings.upstream_token,
         upstream_phone_number_id=choice.phone_number_id,
@@ -156,6 +160,10 @@ def child_programs(
     )
     descriptor = host.listener.fileno() if host.listener is not None else -1
     return Programs(template, socket_directory(settings.data_dir), host.logs, descriptor)
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).absolute()) if path else ""
 
 
 def own_node(host: str) -> Node:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any, Final
 
 from multiconnect.clock import Clock, SystemClock
@@ -22,7 +23,8 @@ from multiconnect.supervisor.children import Child, spawn
 from multiconnect.supervisor.programs import Programs
 from multiconnect.supervisor.reports import DeathReports
 from multiconnect.supervisor.seats import Seat, Seats
-from multiconnect.supervisor.supervision import Attention, Wanted
+from multiconnect.supervisor.starvation import Starvation
+from multiconnect.supervisor.supervision import Attention, Life, Wanted
 
 #: Without any change the snapshot is still read this often: a missed wake-up costs no more.
 _REREAD_S: Final = 1.0
@@ -61,6 +63,7 @@ class Supervisor:
         self._clock = clock or SystemClock()
         self._attention = Attention(self._clock.monotonic(), 2 * timers.ping_s)
         self._heard_at_s: dict[str, float] = {}
+        self._starvation = Starvation()
         self._leaving: set[str] = set()
         self._store_is_away = False
         self._last_words: dict[str, str] = {}
@@ -158,11 +161,19 @@ class Supervisor:
     async def _tick(self) -> None:
         while True:
             attended_s = self._attention.tick(self._clock.monotonic())
-            lives = self.seats.lives(self._heard_at_s)
+            lives = [self._excused(life) for life in self.seats.lives(self._heard_at_s)]
             for silence in supervision.silent(lives, attended_s, self.timers.silence_s):
                 self._kill_silent(silence)
             self._tend()
             await asyncio.sleep(self.timers.ping_s)
+
+    def _excused(self, life: Life) -> Life:
+        """Return a life with what excuses its silence, once that is longer than two signs take."""
+        child = self.seats.find(life.incarnation)
+        silent_s = supervision.silent_for_s(life, self._attention.attended_s)
+        if child is None or silent_s < 2 * self.timers.ping_s:
+            return life
+        return replace(life, starved_s=self._starvation.starved_s(life.incarnation, child.pid))
 
     def _kill_silent(self, silence: supervision.Silence) -> None:
         child = self.seats.find(silence.incarnation)
@@ -200,12 +211,14 @@ class Supervisor:
 
     def _on_sign(self, child: Child) -> None:
         self._heard_at_s[child.settings.incarnation] = self._attention.attended_s
+        self._starvation.heard(child.settings.incarnation)
 
     def _on_exit(self, child: Child) -> None:
         incarnation = child.settings.incarnation
         self.reports.add(incarnation, child.death())
         self._last_words[child.settings.name] = "" if child.told_to_stop else child.last_words()
         self._heard_at_s.pop(incarnation, None)
+        self._starvation.heard(incarnation)
         lived_s = self._attention.attended_s - child.started_at_s
         delay_s = self.seats.vacate(child, self._clock.monotonic(), lived_s)
         self.child_ended.set()

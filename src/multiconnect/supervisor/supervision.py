@@ -115,6 +115,8 @@ class Life:
     ready: bool
     #: It closed its end of the liveness socket: its role has returned, the process ends.
     ending: bool = False
+    #: Of its silence, how long it was ready to run and got no CPU.
+    starved_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +128,22 @@ class Silence:
 
 
 def silent(lives: Iterable[Life], now_s: float, silence_s: float) -> list[Silence]:
-    """Return the children that are taken for hung."""
+    """Return the children that are taken for hung.
+
+    A wait for a CPU excuses a silence, but not for more than as long again as is excused anyway.
+    """
     found = []
     for life in lives:
-        since_s = life.started_at_s if life.heard_at_s is None else life.heard_at_s
-        if now_s - since_s > max(silence_s, _patience_s(life)):
-            found.append(Silence(life.incarnation, now_s - since_s))
+        patience_s = max(silence_s, _patience_s(life))
+        silent_s = silent_for_s(life, now_s)
+        if silent_s > patience_s + min(life.starved_s, patience_s):
+            found.append(Silence(life.incarnation, silent_s))
     return found
+
+
+def silent_for_s(life: Life, now_s: float) -> float:
+    """Return for how long a child has said nothing."""
+    return now_s - (life.started_at_s if life.heard_at_s is None else life.heard_at_s)
 
 
 def _patience_s(life: Life) -> float:

@@ -43,7 +43,7 @@ class MapJudge:
             self._check_cluster(caller)
         if name in _TERM_AT and result:
             self._check_term(caller, name, args)
-        if name == "set_node_state" and args[1] is NodeState.DEAD and "lease" in args[2]:
+        if name == "declare_dead" and result:
             self._ledger.counts["lease_deaths"] += 1
         changed = [
             (old, new)

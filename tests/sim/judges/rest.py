@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+from multiconnect._native import records
 from multiconnect.coreapp.coreapp import CoreApp
 from multiconnect.dataplane.router import Router
 from multiconnect.model.cluster import NodeState
@@ -49,8 +50,10 @@ class RestJudge:
         for (slot, sequence), sent in self._ledger.at.items():
             lane = self._state.lanes[Stream.OUTBOUND, slot]
             batch = next(lane.batches_from(sequence), None)
-            if batch is None or sent.payload not in batch.body:
+            if batch is None or batch.base_seq > sequence:
                 self._found("3", f"{sent} is gone from the store")
+            elif records(batch.body, sequence - batch.base_seq, 1)[0][3] != sent.payload:
+                self._found("3", f"another message is stored in the place of {sent}")
             elif not lane.progress[batch.base_seq].settled:
                 self._found("16", f"the batch of {sent} is final, and not called settled")
             state = self._log.state_of(slot, sequence)

@@ -11,12 +11,16 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tests.sim.mutants.catalogue import CATALOGUE, Mutant
-from tests.sim.revision import revision
-from tests.sim.run import Verdict, run, run_seed
-from tests.sim.scenarios.catalogue import SCENARIOS
+from tests.support.twins import use_readable_twins
 
-_BEGIN, _END = "<!-- mutants: begin -->", "<!-- mutants: end -->"
+# Compiled classes let nobody replace a method.
+use_readable_twins()
+
+from tests.sim.mutants.catalogue import CATALOGUE, Mutant  # noqa: E402
+from tests.sim.page import put_between  # noqa: E402
+from tests.sim.revision import revision, sources  # noqa: E402
+from tests.sim.run import Verdict, run, run_seed  # noqa: E402
+from tests.sim.scenarios.catalogue import SCENARIOS  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -96,12 +100,8 @@ def _line(one: Hunt) -> str:
 
 
 def _write(page: Path, hunts: list[Hunt], command: str) -> None:
-    text = page.read_text(encoding="utf-8")
-    before, _, rest = text.partition(_BEGIN)
-    _, _, after = rest.partition(_END)
-    intro = f"Made by `{command}` from revision {revision()}."
-    table = "\n".join([_BEGIN, intro, "", *_table(hunts), _END])
-    page.write_text(before + table + after, encoding="utf-8")
+    intro = f"Made by `{command}` from revision {revision()} (sources {sources()})."
+    put_between(page, "mutants", [intro, "", *_table(hunts)])
 
 
 def _table(hunts: list[Hunt]) -> list[str]:

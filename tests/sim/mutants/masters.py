@@ -9,6 +9,7 @@ from multiconnect.coreapp.slot_queue import SlotQueue
 from multiconnect.master import gather
 from multiconnect.master import loop as master_loop
 from multiconnect.master.lease import Lease as MasterLease
+from multiconnect.model.cluster import NodeState
 from multiconnect.store.memory.control import MemoryControl
 from tests.sim import store_client
 from tests.sim.mutants.registry import mutant, put
@@ -29,6 +30,14 @@ def eager_takeover() -> None:
 
     for module in (roster, election):
         put(module, "is_expired", is_expired)
+
+
+@mutant("the verdict on a silent owner does not look at its beats again", "late_verdict")
+def verdict_without_a_look() -> None:
+    async def declare_dead(self: Any, incarnation: str, _observed: int | None, reason: str) -> bool:
+        return bool(await self.set_node_state(incarnation, NodeState.DEAD, reason))
+
+    put(MemoryControl, "declare_dead", declare_dead)
 
 
 @mutant("a lease is judged by the time written with the beat, not by what was seen", "skewed_walls")

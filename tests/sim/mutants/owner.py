@@ -121,10 +121,11 @@ def retry_overtakes() -> None:
 
     def hold(self: SlotQueue, entry: Any, *, ambiguous: bool) -> None:
         plain(self, entry, ambiguous=ambiguous)
-        line = self._recipients.line(entry.recipient)
-        if len(line) > 1 and line[0] is entry:
-            line.rotate(-1)
-            self._want_claim(line[0])
+        line = entry.line
+        if line.count > 1 and line.first is entry:
+            line.remove(entry)
+            line.append(entry)
+            self._want_claim(line.first)
 
     put(SlotQueue, "hold", hold)
 

@@ -11,6 +11,7 @@ from tests.sim.scenarios.stage import (
     expect_nobody_died,
     expect_traffic,
     master_of,
+    one_recipient_busy,
     owner_of,
     release,
     scenario,
@@ -46,6 +47,24 @@ async def frozen_master(world: World, chaos: Chaos) -> None:
             world.kill(process)
     await asyncio.sleep(6.0)
     release(world)
+
+
+@scenario(QUIET)
+async def late_verdict(world: World, chaos: Chaos) -> None:
+    """An owner beats again while the verdict on its silence is on its way to the store."""
+    store = world.store
+    for _ in range(3):
+        owner = await one_recipient_busy(world)
+        for process in world.running(Role.MASTER):
+            store.delays[process.name, "declare_dead"] = 0.8
+        # It goes on with claimed messages left to send, and hears of nothing for a while.
+        store.delays[owner.name, "commit"] = 0.6
+        store.hung.add((owner.name, "snapshot"))
+        chaos.frozen_for(owner, world.timers.takeover_s + 0.3)
+        await asyncio.sleep(4.0)
+        store.delays.clear()
+        store.hung.clear()
+        await asyncio.sleep(2.0)
 
 
 @scenario(QUIET)

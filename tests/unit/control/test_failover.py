@@ -59,7 +59,7 @@ def test_with_nobody_left_the_slots_stay():
 def test_a_lease_death_is_declared_and_repaired_in_one_plan():
     nodes = [node("a"), node("b"), node("c")]
     actions = mend(snapshot(nodes, slots("a", "b")), silent_s={"b": LATE_S})
-    assert actions[0] == DeclareDead("b", "lease: no beat for 2.35 s")
+    assert actions[0] == DeclareDead("b", 1, "lease: no beat for 2.35 s")
     assert set(heirs(actions).values()) == {"c"}
 
 

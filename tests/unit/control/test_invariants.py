@@ -97,7 +97,7 @@ def grant(*moves):
         ([grant(Move(8, 2, None, "b"))], "slot 8 is granted under an epoch it does not have"),
         ([grant(Move(8, 1, None, "b")), grant()], "more than one commit of grants"),
         (
-            [DeclareDead("a", "lease"), StartDrain(3, 1, "b", "why")],
+            [DeclareDead("a", 1, "lease"), StartDrain(3, 1, "b", "why")],
             "planned moves although somebody just died",
         ),
         (
@@ -107,7 +107,7 @@ def grant(*moves):
         ([StartDrain(slot, 1, "b", "why") for slot in range(3)], None),
         ([CancelDrain(7, 1, "w"), *(StartDrain(s, 1, "b", "w") for s in range(4))], None),
         ([grant(Move(7, 1, "a", "b")), *(StartDrain(s, 1, "b", "w") for s in range(4))], None),
-        ([DeclareDead("a", "lease"), grant(Move(3, 1, "a", "b"))], None),
+        ([DeclareDead("a", 1, "lease"), grant(Move(3, 1, "a", "b"))], None),
         ([], None),
     ],
 )

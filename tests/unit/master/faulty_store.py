@@ -12,7 +12,7 @@ from multiconnect.store.memory.control import MemoryControl
 #: Quick enough for a test, and every relation between them holds.
 FAST = Timers(
     renew_s=0.05, lease_ttl_s=0.25, margin_s=0.02, grace_s=0.02, ping_s=0.01, silence_s=0.1,
-    drain_max_s=0.2, park_max_s=1.0,
+    drain_max_s=0.2,
 )  # fmt: skip
 DEADLINE_S = 10.0
 

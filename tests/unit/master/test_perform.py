@@ -40,7 +40,7 @@ async def test_take_term(cluster):
 
 
 async def test_declare_dead(cluster):
-    assert await perform(cluster, "m1", 1, DeclareDead("c2", "lease: silent"))
+    assert await perform(cluster, "m1", 1, DeclareDead("c2", None, "lease: silent"))
     node = (await cluster.snapshot()).node("c2")
     assert (node.state, node.reason) == (NodeState.DEAD, "lease: silent")
 
@@ -67,7 +67,8 @@ async def test_start_and_cancel_drain(cluster):
 
 STALE = [
     (1, TakeTerm(0, "another was quicker")),
-    (1, DeclareDead("nobody", "unknown")),
+    (1, DeclareDead("nobody", None, "unknown")),
+    (1, DeclareDead("c2", 7, "it has beaten since")),
     (0, Assign((Move(5, 0, None, "c2"),), None, "an old term")),
     (1, Assign((Move(5, 3, None, "c2"),), None, "an old epoch")),
     (1, Assign((Move(5, 0, None, "c2"), Move(0, 1, "c1", "c2")), None, "one is not drained")),

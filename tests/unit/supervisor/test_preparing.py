@@ -113,7 +113,8 @@ async def test_a_node_without_any_choice_is_refused(host):
 
 async def test_children_are_given_the_choice_and_the_secrets(host):
     async with contextlib.AsyncExitStack() as stack:
-        one = host(upstream="null", lanes="10.0.0.7", upstream_token="t", http="127.0.0.1:0")
+        lanes = {"lanes": "10.0.0.7", "lane_secret": "s" * 32}
+        one = host(upstream="null", upstream_token="t", http="127.0.0.1:0", **lanes)
         preparing.open_port(one, stack)
         choice = await preparing.choose_upstream(one, stack)
         programs = preparing.child_programs(one, choice, WebhookSecrets("v", "a"))
@@ -121,6 +122,7 @@ async def test_children_are_given_the_choice_and_the_secrets(host):
         assert (template.upstream, template.upstream_token) == ("null", "t")
         assert (template.verify_token, template.app_secret) == ("v", "a")
         assert (template.lane_listen, template.host) == ("10.0.0.7", "host-a")
+        assert template.lane_credentials.secrets == ("s" * 32,)
         assert template.http_url == one.http
         assert programs.listen_fd == one.listener.fileno()
 

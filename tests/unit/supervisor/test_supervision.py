@@ -131,6 +131,16 @@ def test_who_was_heard_and_falls_silent_is_hung():
     assert silent(lives, 10.0, 0.75) == [Silence("late", 1.0)]
 
 
+@pytest.mark.parametrize(
+    ("starved_s", "hung_after_s"),
+    [(0.0, 0.75), (0.5, 1.25), (0.75, 1.5), (60.0, 1.5)],
+)
+def test_a_wait_for_a_cpu_excuses_a_silence_up_to_a_point(starved_s, hung_after_s):
+    life = Life("starved", 0.0, 10.0, ready=True, starved_s=starved_s)
+    assert silent([life], 10.0 + hung_after_s, 0.75) == []
+    assert silent([life], 10.1 + hung_after_s, 0.75) != []
+
+
 @pytest.mark.parametrize("heard_at_s", [None, 10.0])
 def test_who_is_not_ready_is_still_importing(heard_at_s):
     life = Life("new", 10.0, heard_at_s, ready=False)

@@ -53,6 +53,13 @@ class MemoryControl:
         self._state.change()
         return True
 
+    async def declare_dead(self, incarnation: str, observed_beat: int | None, reason: str) -> bool:
+        """Declare a node dead whose last beat is still the one observed."""
+        beat = self._state.beats.get(incarnation)
+        if (beat.count if beat else None) != observed_beat:
+            return False
+        return await self.set_node_state(incarnation, NodeState.DEAD, reason)
+
     async def beat(self, beat: Beat) -> bool:
         """Keep a node's last beat."""
         if not self._is_alive(beat.incarnation):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from multiconnect.errors import Bug, Closed
 from multiconnect.limits import PRODUCER_KEEP_S
@@ -57,16 +57,20 @@ class MemoryLog:
             tuple(lane.retries[seq] for lane in lanes.values() for seq in sorted(lane.retries)),
         )
 
+    async def open_slots(self, epochs: Mapping[int, int]) -> dict[int, SlotTail]:
+        """Take granted slots into use and read their tails."""
+        tails = [await self.open_slot(slot, epoch) for slot, epoch in epochs.items()]
+        return {tail.slot: tail for tail in tails if tail is not None}
+
     async def commit(self, write: LogWrite) -> frozenset[int]:
         """Write the rows of every slot whose fence stands."""
-        fences = self._state.fences
-        refused = frozenset(
-            slot
-            for slot, epoch in write.epochs.items()
-            if fences.get(slot) != Fence(self._incarnation, epoch)
-        )
+        fences = self._state.fences.items()
+        mine = {
+            slot: fence.epoch for slot, fence in fences if fence.incarnation == self._incarnation
+        }
+        refused = frozenset(s for s, epoch in write.epochs.items() if mine.get(s) != epoch)
         check_slots(write)
-        allowed = without_slots(write, refused)
+        allowed = without_slots(write, refused) if refused else write
         self._check_numbers(allowed)
         for append in allowed.appends:
             self._append(append)

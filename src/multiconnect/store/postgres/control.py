@@ -23,11 +23,6 @@ from multiconnect.store.postgres.snapshot import SELECT_SNAPSHOT, snapshot_of
 from multiconnect.store.postgres.texts import storable
 from multiconnect.store.rules import milliseconds
 
-_BEAT: Final = (
-    "INSERT INTO beat SELECT $1, $2::bigint, $3::json WHERE is_alive($1)"
-    " ON CONFLICT (incarnation) DO UPDATE SET count = excluded.count, figures = excluded.figures"
-    " RETURNING true"
-)
 _AUDIT: Final = (
     "SELECT at_ms, map_version, term, slot, old_epoch, new_epoch, old_owner, new_owner, reason"
     " FROM audit ORDER BY id DESC LIMIT $1"
@@ -63,11 +58,18 @@ class PostgresControl:
             "SELECT advance_node($1, $2, $3, $4)", incarnation, str(state), storable(reason), at_ms
         )
 
+    async def declare_dead(self, incarnation: str, observed_beat: int | None, reason: str) -> bool:
+        """Declare a node dead whose last beat is still the one observed."""
+        return await self._did(
+            "SELECT declare_dead($1, $2, $3, $4)",
+            incarnation, observed_beat, storable(reason), self._clock.wall_ms(),
+        )  # fmt: skip
+
     async def beat(self, beat: Beat) -> bool:
         """Keep a node's last beat; False if it is dead or never joined."""
-        figures = orjson.dumps(beat.figures).decode()
+        figures, put = orjson.dumps(beat.figures).decode(), "SELECT put_beat($1, $2, $3)"
         return bool(
-            await self._sessions.control.fetchval(_BEAT, beat.incarnation, beat.count, figures)
+            await self._sessions.control.fetchval(put, beat.incarnation, beat.count, figures)
         )
 
     async def beats(self) -> dict[str, Beat]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Final
 
@@ -10,10 +11,11 @@ import asyncpg
 from multiconnect.limits import LOAD_ROWS
 from multiconnect.model.log import Failure, KeyRow, Retry, StoredBatch, StoredMessage
 from multiconnect.model.message import Stream
-from multiconnect.store.postgres.lanes import lane_of
+from multiconnect.store.postgres.lanes import lane_of, slot_of_lane
 from multiconnect.store.postgres.session import Connection, Session
 
 Records = list[asyncpg.Record]
+BySlot = defaultdict[int, Records]
 
 _POSITIONS: Final = (
     "SELECT lane, next_seq, watermark, settled_below FROM position"
@@ -64,15 +66,22 @@ WHERE batch.base_seq + batch.count > $2
 """
 
 
-async def read_tail(
+async def read_tails(
     connection: Connection, lanes: list[int], oldest_ms: int
-) -> tuple[Records, Records, Records]:
-    """Return positions, producers heard of since `oldest_ms`, and retries of the lanes."""
+) -> tuple[BySlot, BySlot, BySlot]:
+    """Return positions, producers heard of since `oldest_ms`, and retries, each by slot."""
     return (
-        await connection.fetch(_POSITIONS, lanes),
-        await connection.fetch(_PRODUCERS, lanes, oldest_ms),
-        await connection.fetch(_RETRIES, lanes),
+        _by_slot(await connection.fetch(_POSITIONS, lanes)),
+        _by_slot(await connection.fetch(_PRODUCERS, lanes, oldest_ms)),
+        _by_slot(await connection.fetch(_RETRIES, lanes)),
     )
+
+
+def _by_slot(rows: Records) -> BySlot:
+    found: BySlot = defaultdict(list)
+    for row in rows:
+        found[slot_of_lane(row["lane"])].append(row)
+    return found
 
 
 async def find_keys(

@@ -15,6 +15,11 @@ def stream_of(lane: int) -> Stream:
     return Stream(lane >> 5)
 
 
+def slot_of_lane(lane: int) -> int:
+    """Return the slot of a lane."""
+    return lane & 31
+
+
 def lanes_of_slot(slot: int) -> list[int]:
     """Return the lanes of all streams of a slot."""
     return [lane_of(stream, slot) for stream in Stream]

@@ -7,9 +7,9 @@ statement that writes). Commits have a connection of their own; reading goes ove
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from multiconnect.clock import Clock
 from multiconnect.errors import Closed, StoreUnavailable
@@ -28,10 +28,17 @@ from multiconnect.model.message import Stream
 from multiconnect.store.answers import decode_answers
 from multiconnect.store.postgres import garbage, history, statement
 from multiconnect.store.postgres.group import rows_of
+from multiconnect.store.postgres.history import Records
 from multiconnect.store.postgres.lanes import lanes_of_slot, stream_of, unsigned
 from multiconnect.store.postgres.session import Connection
 from multiconnect.store.postgres.sessions import Sessions
 from multiconnect.store.rules import check_slots, milliseconds
+
+#: In the order of the slots: two who open the same ones must not wait for each other.
+_OPEN: Final = (
+    "SELECT array_agg(open_slot(slot, epoch, $3) ORDER BY slot)"
+    " FROM unnest($1::smallint[], $2::bigint[]) AS wanted (slot, epoch)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,38 +62,41 @@ class PostgresLog:
 
     # --- atomic ------------------------------------------------------------------------------
     async def open_slot(self, slot: int, epoch: int) -> SlotTail | None:
-        """Take a granted slot into use and read its tail.
+        """Take a granted slot into use and read its tail."""
+        return (await self.open_slots({slot: epoch})).get(slot)
+
+    async def open_slots(self, epochs: Mapping[int, int]) -> dict[int, SlotTail]:
+        """Take granted slots into use and read their tails, with one statement for each of these.
 
         A commit of ours whose reply was lost has ended when this returns, and is in the tail or
         will never be in the log.
         """
         self._check_open()
-        self._opened.pop(slot, None)
-        count = await self._sessions.log_step(
-            "SELECT open_slot($1, $2, $3)", slot, epoch, self._incarnation
+        if not epochs:
+            return {}
+        for slot in epochs:
+            self._opened.pop(slot, None)
+        wanted = sorted(epochs)
+        counts = await self._sessions.log_step(
+            _OPEN, wanted, [epochs[slot] for slot in wanted], self._incarnation
         )
-        if count is None:
-            return None
-        self._opened[slot] = _Opened(epoch, count, self._sessions.log.connections)
-        return await self._read_tail(slot, epoch)
+        opened = {s: count for s, count in zip(wanted, counts, strict=True) if count is not None}
+        if not opened:
+            return {}
+        connection = self._sessions.log.connections
+        for slot, count in opened.items():
+            self._opened[slot] = _Opened(epochs[slot], count, connection)
+        return await self._read_tails({slot: epochs[slot] for slot in opened})
 
-    async def _read_tail(self, slot: int, epoch: int) -> SlotTail:
-        lanes = lanes_of_slot(slot)
+    async def _read_tails(self, epochs: Mapping[int, int]) -> dict[int, SlotTail]:
+        lanes = [lane for slot in epochs for lane in lanes_of_slot(slot)]
         oldest_ms = self._clock.wall_ms() - milliseconds(PRODUCER_KEEP_S)
-        positions, producers, retries = await self._sessions.log.run(
-            lambda connection: history.read_tail(connection, lanes, oldest_ms)
+        rows = await self._sessions.log.run(
+            lambda connection: history.read_tails(connection, lanes, oldest_ms)
         )
-        answers: dict[tuple[Stream, int], tuple[Answer, ...]] = {
-            (stream_of(lane), unsigned(producer)): decode_answers(data)
-            for lane, producer, data in producers
+        return {
+            slot: _tail(slot, epoch, *(of[slot] for of in rows)) for slot, epoch in epochs.items()
         }
-        return SlotTail(
-            slot,
-            epoch,
-            {stream_of(lane): StreamTail(*position) for lane, *position in positions},
-            dict(sorted(answers.items())),
-            tuple(Retry(stream_of(lane), slot, *row) for lane, *row in retries),
-        )
 
     async def commit(self, write: LogWrite) -> frozenset[int]:
         """Write the rows of every slot whose fence stands."""
@@ -161,3 +171,19 @@ class PostgresLog:
     async def aclose(self) -> None:
         """Nothing to release: the connections belong to the store; idempotent."""
         self._closed = True
+
+
+def _tail(
+    slot: int, epoch: int, positions: Records, producers: Records, retries: Records
+) -> SlotTail:
+    answers: dict[tuple[Stream, int], tuple[Answer, ...]] = {
+        (stream_of(lane), unsigned(producer)): decode_answers(data)
+        for lane, producer, data in producers
+    }
+    return SlotTail(
+        slot,
+        epoch,
+        {stream_of(lane): StreamTail(*position) for lane, *position in positions},
+        dict(sorted(answers.items())),
+        tuple(Retry(stream_of(lane), slot, *row) for lane, *row in retries),
+    )

@@ -174,6 +174,11 @@ class Session:
                     f"{self.where}: no answer within {self._answer_max_s:g} s"
                 ) from error
             raise translated(error, self.where) from error
+        except AttributeError as error:
+            # The driver takes several steps, and trips when the connection is ended between two.
+            if not connection.is_closed():
+                raise
+            raise StoreUnavailable(f"{self.where}: the connection was given up") from error
         finally:
             alarm.cancel()
 

@@ -53,7 +53,7 @@ def write_group(db: apsw.Connection, write: LogWrite) -> frozenset[int]:
 
 def _write_appends(db: apsw.Connection, write: LogWrite) -> None:
     batches: list[Row] = []
-    producers: dict[tuple[int, int], Row] = {}
+    producers: dict[tuple[int, int], Append] = {}
     ends: dict[int, tuple[int, int]] = {}
     for append in write.appends:
         lane = lane_of(append.stream, append.slot)
@@ -61,14 +61,12 @@ def _write_appends(db: apsw.Connection, write: LogWrite) -> None:
         row_id = id_of(append.stream, append.slot, append.base_seq)
         batches.append((row_id, epoch, append.count, append.accepted_at_ms, append.body))
         # Only the newest answers of a producer matter: one row, however many batches.
-        producer = signed(append.producer)
-        producers[lane, producer] = (
-            lane, producer, append.accepted_at_ms, encode_answers(append.answers),
-        )  # fmt: skip
+        producers[lane, signed(append.producer)] = append
         ends[lane] = _continued(ends.get(lane), append)
     _move_positions(db, ends)
     db.executemany("INSERT INTO batch VALUES (?, ?, ?, ?, ?)", batches)
-    db.executemany("INSERT OR REPLACE INTO producer VALUES (?, ?, ?, ?)", producers.values())
+    newest = [(*key, a.accepted_at_ms, encode_answers(a.answers)) for key, a in producers.items()]
+    db.executemany("INSERT OR REPLACE INTO producer VALUES (?, ?, ?, ?)", newest)
     _write_exceptional(db, write)
 
 

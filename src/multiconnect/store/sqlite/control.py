@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import ParamSpec, TypeVar
 
@@ -41,10 +42,11 @@ class SqliteControl:
         self._writer, self._reader, self._beater = (
             Worker(f"multiconnect-{name}") for name in ("control", "snapshot", "beat")
         )
-        self._write_db = Database(files.control, CONTROL)
+        self._write_db = Database(files.control, CONTROL, committed=self._ring)
         self._read_db = Database(files.control, CONTROL)
         self._read_beats_db = Database(files.beats, BEATS)
         self._beat_db = Database(files.beats, BEATS)
+        self._silence_db = Database(files.beats, BEATS)
         self._alive_db = Database(files.control, CONTROL)
         # A poll must never wait: what is busy now is asked again in a few milliseconds.
         self._poll_db = Database(files.control, CONTROL, busy_s=STORE_POLL_S)
@@ -57,8 +59,11 @@ class SqliteControl:
         await self._writer.run(self._write_db.open)
         await self._reader.run(self._open_for_reading)
         await self._beater.run(self._beat_db.open)
-        # The log exists now: this handle's connections keep it.
-        self._waker = Waker(self._files.control.with_name(f"{self._files.control.name}-wal"))
+        self._waker = Waker(self._files.bell)
+
+    def _ring(self) -> None:
+        if self._waker is not None:
+            self._waker.ring()
 
     def _open_for_reading(self) -> None:
         self._read_db.open()
@@ -101,17 +106,34 @@ class SqliteControl:
         at_ms = self._clock.wall_ms()
         return await self._write(nodes.advance_node, incarnation, state, reason, at_ms)
 
+    async def declare_dead(self, incarnation: str, observed_beat: int | None, reason: str) -> bool:
+        """Declare a node dead whose last beat is still the one observed.
+
+        Nobody can beat between the look and the commit: this holds the file of beats until after
+        it. A beat waits for that file alone, so the two cannot wait for each other.
+        """
+        at_ms = self._clock.wall_ms()
+
+        def run() -> bool:
+            with ExitStack() as until_committed, self._write_db.write() as db:
+                beats = until_committed.enter_context(self._silence_db.write())
+                if nodes.beat_count(beats, incarnation) != observed_beat:
+                    return False
+                return nodes.advance_node(db, incarnation, NodeState.DEAD, reason, at_ms)
+
+        return await self._writer.run(run)
+
     async def beat(self, beat: Beat) -> bool:
         """Keep a node's last beat; False if it is dead or never joined."""
         return await self._beater.run(self._beat, beat)
 
     def _beat(self, beat: Beat) -> bool:
-        with self._alive_db.read() as db:
-            if not nodes.is_alive(db, beat.incarnation):
-                return False
         with self._beat_db.write() as db:
-            nodes.put_beat(db, beat)
-        return True
+            with self._alive_db.read() as control:
+                is_alive = nodes.is_alive(control, beat.incarnation)
+            if is_alive:
+                nodes.put_beat(db, beat)
+        return is_alive
 
     async def beats(self) -> dict[str, Beat]:
         """Return every node's last beat."""
@@ -250,11 +272,11 @@ class SqliteControl:
     async def aclose(self) -> None:
         """Close the connections; idempotent."""
         self._closed = True
-        if self._waker is not None:
-            self._waker.close()
-        await self._writer.aclose(self._write_db.close)
+        await self._writer.aclose(lambda: _close(self._write_db, self._silence_db))
         await self._beater.aclose(lambda: _close(self._beat_db, self._alive_db))
         await self._reader.aclose(lambda: _close(self._read_db, self._read_beats_db, self._poll_db))
+        if self._waker is not None:
+            self._waker.close()
 
 
 def _close(*databases: Database) -> None:

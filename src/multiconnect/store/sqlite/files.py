@@ -29,6 +29,11 @@ class Files:
         return self.control.with_name(f"{self.control.name}.beats")
 
     @property
+    def bell(self) -> Path:
+        """The file that is written to after each commit to the control file."""
+        return self.control.with_name(f"{self.control.name}.bell")
+
+    @property
     def ledgers(self) -> Path:
         """The directory of ledgers."""
         return self.control.with_name(f"{self.control.name}.ledgers")

@@ -6,7 +6,9 @@ Keeps invariant 2 (fence.py), 3 (synchronous=FULL: `commit` returns after the sy
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+import apsw
 
 from multiconnect.clock import Clock
 from multiconnect.limits import PRODUCER_KEEP_S
@@ -23,7 +25,7 @@ from multiconnect.store.sqlite.garbage import Collector
 from multiconnect.store.sqlite.ids import id_of
 from multiconnect.store.sqlite.ledgers import Ledgers, Tenure, read_chain
 from multiconnect.store.sqlite.nodes import read_role
-from multiconnect.store.sqlite.slots import read_slot
+from multiconnect.store.sqlite.slots import read_slots
 from multiconnect.store.sqlite.takeover import newest_written, read_retries, read_tail, take_over
 from multiconnect.store.sqlite.worker import Worker
 
@@ -52,28 +54,42 @@ class SqliteLog:
     # --- atomic ------------------------------------------------------------------------------
     async def open_slot(self, slot: int, epoch: int) -> SlotTail | None:
         """Take a granted slot into use and read its tail."""
-        return await self._worker.run(self._open_slot, slot, epoch)
+        return (await self.open_slots({slot: epoch})).get(slot)
 
-    def _open_slot(self, slot: int, epoch: int) -> SlotTail | None:
+    async def open_slots(self, epochs: Mapping[int, int]) -> dict[int, SlotTail]:
+        """Take granted slots into use and read their tails, all in one commit."""
+        return await self._worker.run(self._open_slots, epochs)
+
+    def _open_slots(self, epochs: Mapping[int, int]) -> dict[int, SlotTail]:
         oldest_ms = self._clock.wall_ms() - milliseconds(PRODUCER_KEEP_S)
-        if not self._is_mine(slot, epoch):
-            return None
+        mine = self._mine(epochs)
+        if not mine:
+            return {}
         with self._ledgers.own.write() as own:
-            # Not sealed, so still mine: the next grant has to seal this ledger first, and cannot
-            # until this transaction ends.
-            fence = install(own, slot, epoch)
-            if fence is Fence.REFUSED:
-                return None
-            if fence is Fence.INSTALLED:
-                take_over(own, self._ledgers, slot, epoch, lambda: self._chain(slot), oldest_ms)
-            tail = read_tail(own, slot, epoch, oldest_ms)
+            opened = [self._open_slot(own, slot, epoch, oldest_ms) for slot, epoch in mine]
         self._ledgers.trim()
-        return tail
+        return {tail.slot: tail for tail in opened if tail is not None}
 
-    def _is_mine(self, slot: int, epoch: int) -> bool:
+    def _open_slot(
+        self, own: apsw.Connection, slot: int, epoch: int, oldest_ms: int
+    ) -> SlotTail | None:
+        # Not sealed, so still mine: the next grant has to seal this ledger first, and cannot until
+        # this transaction ends.
+        fence = install(own, slot, epoch)
+        if fence is Fence.REFUSED:
+            return None
+        if fence is Fence.INSTALLED:
+            take_over(own, self._ledgers, slot, epoch, lambda: self._chain(slot), oldest_ms)
+        return read_tail(own, slot, epoch, oldest_ms)
+
+    def _mine(self, epochs: Mapping[int, int]) -> list[tuple[int, int]]:
         with self._control.read() as control:
-            row = read_slot(control, slot)
-        return (row.epoch, row.owner) == (epoch, self._incarnation)
+            rows = read_slots(control)
+        return [
+            (slot, epoch)
+            for slot, epoch in epochs.items()
+            if (rows[slot].epoch, rows[slot].owner) == (epoch, self._incarnation)
+        ]
 
     def _chain(self, slot: int) -> list[Tenure]:
         with self._control.read() as control:

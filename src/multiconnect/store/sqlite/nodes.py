@@ -91,6 +91,12 @@ def put_beat(db: apsw.Connection, beat: Beat) -> None:
     )
 
 
+def beat_count(db: apsw.Connection, incarnation: str) -> int | None:
+    """Return the count of a node's last beat, None if there is none."""
+    row = db.execute("SELECT count FROM beat WHERE incarnation = ?", (incarnation,)).fetchone()
+    return int(row[0]) if row else None
+
+
 def read_beats(db: apsw.Connection) -> dict[str, Beat]:
     """Return the last beat of every node."""
     rows: Any = db.execute("SELECT incarnation, count, figures FROM beat")

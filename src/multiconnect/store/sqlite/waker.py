@@ -1,8 +1,8 @@
 """Wakes whoever waits for a change of the control file, without asking it all the time.
 
-On Linux the kernel says when the write-ahead log was written (inotify). That is a hint: the commit
-is visible only once its sync is over, so after a hint the file is asked often for a moment. Where
-there are no hints, or one is lost, a steady poll finds the change a little later.
+Who has committed rings: one byte into a file beside it, of which the kernel (inotify) tells all who
+wait. So each process asks once per change, and when the change can be seen. A commit whose writer
+died before it rang, and any where the kernel does not help, is found by a steady poll.
 """
 
 from __future__ import annotations
@@ -13,75 +13,70 @@ import ctypes
 import os
 from pathlib import Path
 
-from multiconnect.limits import (
-    STORE_ALERT_S,
-    STORE_POLL_MIN_S,
-    STORE_POLL_S,
-    STORE_POLL_SLOW_S,
-    STORE_SYNC_MAX_S,
-)
+from multiconnect.limits import STORE_POLL_S, STORE_POLL_SLOW_S
 
 _IN_MODIFY = 0x2
 _EVENT_BYTES = 4096
 
 
 class Waker:
-    """Says how long to wait before asking again, and ends the wait early on a hint."""
+    """Says when to ask again: at a ring, or when it has been quiet for a while."""
 
-    def __init__(self, log_file: Path) -> None:
-        self._fd = _watch(log_file)
+    def __init__(self, bell: Path) -> None:
+        self._bell = os.open(bell, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._fd = _watch(bell)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._hinted_at_s = float("-inf")
         self._waiting: set[asyncio.Future[None]] = set()
+
+    def ring(self) -> None:
+        """Tell everybody; from any thread. Never fails: the poll makes up for it."""
+        with contextlib.suppress(OSError):
+            os.pwrite(self._bell, b"!", 0)
 
     async def pause(self, limit_s: float) -> None:
         """Wait until asking again is worth it, at most `limit_s`."""
         loop = asyncio.get_running_loop()
         self._listen(loop)
-        delay_s = min(self._delay_s(loop.time()), limit_s)
-        hint = loop.create_future()
-        self._waiting.add(hint)
-        timer = loop.call_later(delay_s, _end, hint)
+        rung = loop.create_future()
+        self._waiting.add(rung)
+        timer = loop.call_later(min(self._poll_s, limit_s), _end, rung)
         try:
-            await hint
+            await rung
         finally:
             timer.cancel()
-            self._waiting.discard(hint)
+            self._waiting.discard(rung)
 
-    def _delay_s(self, now_s: float) -> float:
-        since_hint_s = now_s - self._hinted_at_s
-        if since_hint_s < STORE_ALERT_S:
-            return STORE_POLL_MIN_S
-        # A slow disk may take its time between the write and the end of its sync.
-        is_settled = self._fd >= 0 and since_hint_s > STORE_SYNC_MAX_S
-        return STORE_POLL_SLOW_S if is_settled else STORE_POLL_S
+    @property
+    def _poll_s(self) -> float:
+        return STORE_POLL_SLOW_S if self._fd >= 0 else STORE_POLL_S
 
     def _listen(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._fd >= 0 and self._loop is not loop:
             self._loop = loop
-            loop.add_reader(self._fd, self._hinted)
+            loop.add_reader(self._fd, self._rung)
 
-    def _hinted(self) -> None:
+    def _rung(self) -> None:
         with contextlib.suppress(BlockingIOError):
             while os.read(self._fd, _EVENT_BYTES):
                 pass
-        if self._loop is not None:
-            self._hinted_at_s = self._loop.time()
-        for hint in self._waiting:
-            _end(hint)
+        for rung in self._waiting:
+            _end(rung)
 
     def close(self) -> None:
-        """Release the watch; idempotent."""
+        """Release the watch; idempotent. Nobody may ring after it."""
         if self._fd >= 0:
             if self._loop is not None and not self._loop.is_closed():
                 self._loop.remove_reader(self._fd)
             os.close(self._fd)
             self._fd = -1
+        if self._bell >= 0:
+            os.close(self._bell)
+            self._bell = -1
 
 
-def _end(hint: asyncio.Future[None]) -> None:
-    if not hint.done():
-        hint.set_result(None)
+def _end(rung: asyncio.Future[None]) -> None:
+    if not rung.done():
+        rung.set_result(None)
 
 
 def _watch(path: Path) -> int:

@@ -2,7 +2,7 @@
 -- freezes has no transaction open in which it could hold a lock. Inside, every statement sees what
 -- was committed before it began, so what is read after a lock was taken is true until the end.
 --
--- Locks are taken in one order: cluster, slot (by number), handover, node, document, revision.
+-- Locks are taken in one order: cluster, slot (by number), handover, life, node, document, revision.
 
 -- Notes a change of control data and wakes who waits for one.
 CREATE FUNCTION announce() RETURNS void LANGUAGE plpgsql AS $$
@@ -54,6 +54,41 @@ BEGIN
     END IF;
     PERFORM announce();
     RETURN true;
+END $$;
+
+-- Keeps beats and the verdict of silence on one node apart. Not a row lock, which would cost a beat
+-- a write to the write-ahead log.
+CREATE FUNCTION lock_life(p_incarnation text) RETURNS void LANGUAGE sql VOLATILE AS $$
+    SELECT pg_advisory_xact_lock(
+        hashtextextended('multiconnect.' || current_schema() || '/' || p_incarnation, 0)
+    )
+$$;
+
+CREATE FUNCTION put_beat(
+    p_incarnation text, p_count bigint, p_figures json
+) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM lock_life(p_incarnation);
+    IF NOT is_alive(p_incarnation) THEN
+        RETURN false;
+    END IF;
+    INSERT INTO beat VALUES (p_incarnation, p_count, p_figures)
+        ON CONFLICT (incarnation)
+        DO UPDATE SET count = excluded.count, figures = excluded.figures;
+    RETURN true;
+END $$;
+
+-- Whoever is silent may beat while this is decided: then nothing happens.
+CREATE FUNCTION declare_dead(
+    p_incarnation text, p_observed_beat bigint, p_reason text, p_at_ms bigint
+) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM lock_life(p_incarnation);
+    IF (SELECT count FROM beat WHERE incarnation = p_incarnation)
+        IS DISTINCT FROM p_observed_beat THEN
+        RETURN false;
+    END IF;
+    RETURN advance_node(p_incarnation, 'dead', p_reason, p_at_ms);
 END $$;
 
 -- --- terms and targets --------------------------------------------------------------------------
