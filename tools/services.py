@@ -1,4 +1,4 @@
-"""Find, or install, the programs that some tests need: PostgreSQL and Chromium.
+"""Find, or install, what some tests need: PostgreSQL, Chromium, valgrind, namespaces.
 
 Standard library only: `run` imports it before anything is installed.
 """
@@ -18,9 +18,10 @@ CHROMIUM_VARIABLE = "MULTICONNECT_CHROMIUM"
 _PG_LOCK = Path(__file__).resolve().parent.parent / "requirements" / "pg.lock"
 _PG_PROGRAMS = ("initdb", "pg_ctl", "postgres")
 _CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-_MARK = re.compile(r"pytest\.mark\.(postgres|browser)\b")
+_MARK = re.compile(r"pytest\.mark\.(postgres|browser|netns|valgrind)\b")
 
 PG_REMEDY = f"install PostgreSQL (apt-get install postgresql) or set {PG_VARIABLE}"
+VALGRIND_REMEDY = "no instructions are counted: apt-get install valgrind"
 CHROMIUM_REMEDY = f"install Chromium (apt-get install chromium) or set {CHROMIUM_VARIABLE}"
 
 
@@ -56,6 +57,43 @@ def chromium_bin(*, install: bool = True) -> Path | None:
     if not found and install and _apt_install("chromium"):
         found = _first_on_path()
     return found or _missing(CHROMIUM_REMEDY)
+
+
+def valgrind_program() -> Path | None:
+    """Return valgrind, installing it if that may be, or None with a remedy on stderr."""
+    found = shutil.which("valgrind")
+    if not found and _apt_install("valgrind"):
+        found = shutil.which("valgrind")
+    return Path(found) if found else _missing(VALGRIND_REMEDY)
+
+
+def ip_program(*, install: bool = False) -> Path | None:
+    """Return iproute2's `ip`, or None."""
+    found = shutil.which("ip", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
+    if not found and install and _apt_install("iproute2"):
+        return ip_program()
+    return Path(found) if found else None
+
+
+@cache
+def netns_problem() -> str:
+    """Return why this process cannot make network namespaces and lines; "" if it can.
+
+    No installation helps where it may not: then the tests marked netns are skipped.
+    """
+    ip = ip_program()
+    if ip is None:
+        return "iproute2 was not found: apt-get install iproute2"
+    if not shutil.which("unshare") or not shutil.which("nsenter"):
+        return "unshare and nsenter were not found: apt-get install util-linux"
+    if os.geteuid() != 0:
+        return "network namespaces cannot be made here: only root may"
+    # In a namespace that is gone at once: a bridge, and a line of the kind that is laid to it.
+    lines = "link add bridge type bridge\nlink add one type veth peer name two\n"
+    probe = ["unshare", "--net", str(ip), "-batch", "-"]
+    done = subprocess.run(probe, input=lines, capture_output=True, text=True, check=False)
+    said = done.stderr.strip().replace("\n", "; ")
+    return f"network namespaces cannot be made here: {said}" if done.returncode else ""
 
 
 def _missing(remedy: str) -> Path | None:

@@ -16,6 +16,7 @@ from multiconnect.errors import (
     Refused,
     StoreUnavailable,
 )
+from multiconnect.model.lane_credentials import LaneCredentials
 from multiconnect.model.message import Event, Kind, Message, Outcome, Receipt
 from multiconnect.model.shard_map import ShardMap
 
@@ -32,6 +33,7 @@ __all__ = [
     "InvalidSettings",
     "InvalidShards",
     "Kind",
+    "LaneCredentials",
     "Message",
     "MulticonnectError",
     "Outcome",

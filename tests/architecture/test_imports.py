@@ -67,7 +67,7 @@ NEVER = {
 ONLY_BY = {
     "apsw": ("store.sqlite",),
     "asyncpg": ("store.postgres",),
-    "httptools": ("web",),
+    "httptools": ("web", "upstream.cloud_api"),
     "aiohttp": ("upstream",),
     "argon2": ("web",),
     "uvloop": ("*.process", "cli", "loop"),

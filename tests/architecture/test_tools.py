@@ -41,7 +41,8 @@ def test_services_are_asked_for_by_their_markers(tmp_path):
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "test_a.py").write_text(f"@{mark}.postgres\ndef test(): ...")
     (tmp_path / "other.py").write_text(f"pytestmark = {mark}.browser")
-    assert services.marks_used(tmp_path) == {"postgres"}
+    (tmp_path / "test_b.py").write_text(f"pytestmark = [{mark}.netns, {mark}.process]")
+    assert services.marks_used(tmp_path) == {"postgres", "netns"}
 
 
 def test_a_service_that_is_named_but_not_there_is_not_replaced(tmp_path, monkeypatch, capsys):

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from multiconnect.coreapp.group import Entry, Submitted
+from multiconnect.dataplane import connection
 from multiconnect.dataplane.wire import AnswerStatus
 from multiconnect.limits import SLOTS
 from multiconnect.model.cluster import Move
@@ -103,6 +104,21 @@ async def test_resets_at_any_moment_store_nothing_twice(
     await assert_stored_once(stage, talk)
 
 
+@pytest.mark.asyncio(loop_factories=["asyncio", "uvloop"])
+async def test_a_line_that_breaks_under_a_flush_costs_nothing(stage: Stage) -> None:
+    """The transport is closed, and the link has yet to be told."""
+    await stage.member("a")
+    await stage.grant("a")
+    talk = Talk(await stage.router(), recipients_of(range(4)))
+    await talk.send_all(1)
+    link: Any = talk.router._lanes.links["a"]
+    for _ in range(3):
+        link._connection.transport.abort()
+        assert link.ready
+        await asyncio.wait_for(talk.send_all(2), 10)
+    await assert_stored_once(stage, talk)
+
+
 @pytest.mark.parametrize("way", list(Way))
 async def test_a_half_closed_line_is_given_up(
     stage: Stage, proxies: dict[str, FaultProxy], way: Way
@@ -116,8 +132,6 @@ async def test_a_half_closed_line_is_given_up(
     await assert_stored_once(stage, talk)
 
 
-@pytest.mark.slow
-@pytest.mark.xfail(reason="a link waits for ever for an answer that was swallowed", strict=True)
 @pytest.mark.parametrize("way", list(Way))
 async def test_a_line_that_swallows_everything_is_given_up(
     stage: Stage, proxies: dict[str, FaultProxy], way: Way
@@ -132,6 +146,45 @@ async def test_a_line_that_swallows_everything_is_given_up(
     await until(lambda: proxies["b"].accepted > 1, "another connection is tried", 10)
     proxies["b"].resume()
     await asyncio.wait_for(sending, 10)
+    await assert_stored_once(stage, talk)
+
+
+@pytest.mark.parametrize("way", list(Way))
+async def test_a_silent_line_is_given_up_though_nothing_is_under_way(
+    stage: Stage, proxies: dict[str, FaultProxy], monkeypatch: pytest.MonkeyPatch, way: Way
+) -> None:
+    """Else the next message, or an event, would find out only when it is needed."""
+    monkeypatch.setattr(connection, "LANE_PING_S", 0.2)
+    await stage.grant("b")
+    talk = Talk(await stage.router(), recipients_of(range(4)))
+    await talk.send_all(1)
+    proxies["b"].blackhole(way=way)
+    await until(lambda: proxies["b"].accepted > 1, "another connection is tried", 10)
+    proxies["b"].resume()
+    await asyncio.wait_for(talk.send_all(5), 10)
+    await assert_stored_once(stage, talk)
+
+
+async def test_an_owner_that_answers_pings_is_not_given_up(
+    stage: Stage, proxies: dict[str, FaultProxy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A commit may take longer than a dead line should."""
+    monkeypatch.setattr(connection, "LANE_PING_S", 0.2)
+    await stage.grant("b")
+    talk = Talk(await stage.router(), recipients_of(range(4)))
+    log = stage.members["b"].store.logs[0]
+    let_go = asyncio.Event()
+
+    async def hold(write: LogWrite) -> None:
+        await let_go.wait()
+
+    log.before["commit"] = hold
+    sending = asyncio.create_task(talk.send_all(1))
+    await asyncio.sleep(1.5)
+    assert not talk.acknowledged
+    let_go.set()
+    await asyncio.wait_for(sending, 10)
+    assert proxies["b"].accepted == 1
     await assert_stored_once(stage, talk)
 
 

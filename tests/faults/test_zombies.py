@@ -41,8 +41,6 @@ def assert_lease_death(roles: LoneRoles, name: str) -> None:
     assert "lease" in node.reason
 
 
-# On a loaded machine the hand-over it waits for has taken longer than its 30 s; not understood yet.
-@pytest.mark.slow
 def test_an_owner_that_froze_before_its_first_byte_wakes_up_as_a_zombie(roles: LoneRoles) -> None:
     """[1, 7, 10] Between the look at the lease and the write: the write happens, and no other."""
     with RouterLoad(roles, recipients_of(range(32)), period_s=0.05) as load:

@@ -12,6 +12,7 @@ from multiconnect.coreapp.listen import listen
 from multiconnect.dataplane.wire import FrameType, json_frame
 from multiconnect.limits import SLOTS
 from multiconnect.model.cluster import Move, Node, NodeState, Role
+from multiconnect.model.lane_credentials import NO_CREDENTIALS
 from multiconnect.model.message import Outcome, Stream
 from multiconnect.model.timers import Timers
 from multiconnect.store.memory import MemoryState, MemoryStore
@@ -47,7 +48,9 @@ class Owner:
 class Rig:
     """One store, owners behind sockets, and what the upstream saw."""
 
-    def __init__(self, tmp_path, scheme):
+    def __init__(self, tmp_path, scheme, credentials=NO_CREDENTIALS):
+        #: What owners that listen from now on want to be shown.
+        self.credentials = credentials
         self.state = MemoryState()
         self.store = MemoryStore(self.state)
         self.owners = []
@@ -58,7 +61,8 @@ class Rig:
 
     async def listen(self, app, name, place=""):
         if self._scheme == "tcp":
-            return await listen(app.new_endpoint, "", place or "127.0.0.1")
+            place = place or "127.0.0.1"
+            return await listen(app.new_endpoint, "", place, self.credentials, name)
         return await listen(app.new_endpoint, str(self._tmp_path / name), "")
 
     async def owner(self, name):

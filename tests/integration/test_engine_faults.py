@@ -21,7 +21,7 @@ RECIPIENTS = [f"1631555{n:04d}" for n in range(30)]
 
 
 #: Keys are looked up slot by slot: of many lookups one would always fail at a higher share.
-SHARES = {"commit": 0.3, "find_keys": 0.02, "open_slot": 0.2, "read_batches": 0.3,
+SHARES = {"commit": 0.3, "find_keys": 0.02, "open_slots": 0.2, "read_batches": 0.3,
           "find_message": 0.3}  # fmt: skip
 DOWN = dict.fromkeys(SHARES, 1.0)
 
@@ -171,7 +171,7 @@ async def test_while_the_store_is_down_nothing_is_acknowledged_later_everything(
         (log,) = stores[0].logs
         log.shares = DOWN
         sending = [asyncio.ensure_future(engine.send(name, {"n": 1})) for name in RECIPIENTS]
-        await until(lambda: log.failed["commit"] and log.failed["open_slot"] > 10)
+        await until(lambda: log.failed["commit"] and log.failed["open_slots"] > 10)
         assert not any(task.done() for task in sending)
         log.shares = {}
         async with asyncio.timeout(20):

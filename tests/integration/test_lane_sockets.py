@@ -59,6 +59,14 @@ async def test_a_submitted_batch_is_answered_once_it_is_stored(rig, peer):
     assert rig.stored() == 1
 
 
+async def test_a_ping_is_answered_whatever_else_goes_on(peer):
+    peer.hello()
+    await peer.receive(1)
+    peer.writer.write(frame_header(FrameType.PING, 0, 0))
+    ((kind, _, body),) = await peer.receive(1)
+    assert (kind, body) == (FrameType.PONG, b"")
+
+
 GARBAGE = {
     "noise": b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
     "a frame too long": frame_header(FrameType.SUBMIT, 1, 100)[:4] + b"\xff" * 12,
@@ -83,8 +91,8 @@ async def test_garbage_ends_the_connection_and_stores_nothing(rig, peer, name):
     "hello",
     [json_frame(FrameType.HELLO, {"protocol": 2}), json_frame(FrameType.HELLO, {}),
      json_frame(FrameType.HELLO, [1]), frame_header(FrameType.HELLO, 0, 1) + b"{",
-     frame_header(FrameType.SUBMIT, 1, len(batch())) + batch()],
-    ids=["another protocol", "none", "no object", "no JSON", "a submit first"],
+     frame_header(FrameType.SUBMIT, 1, len(batch())) + batch(), frame_header(FrameType.PING, 0, 0)],
+    ids=["another protocol", "none", "no object", "no JSON", "a submit first", "a ping first"],
 )  # fmt: skip
 async def test_who_does_not_introduce_itself_is_hung_up_on(rig, peer, hello):
     peer.writer.write(hello)

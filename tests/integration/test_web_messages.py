@@ -298,6 +298,38 @@ async def test_a_batch_may_be_an_array():
         assert [orjson.loads(stored.payload) for stored in served.sender.stored] == batch
 
 
+async def test_elements_of_an_array_are_stored_as_they_are_written():
+    plain = b'{ "to" :"+1631", "text" : {"body":"a\\u0062"} }'
+    image = b'{"type":"image","to":"1632","image":{"id":"7","caption":"a ]\\"} ,"}}'
+    async with serving() as served:
+        for elements in ([plain, plain], [plain, b"[1, {}]", image, b'"]"', b"5", plain]):
+            served.sender.stored.clear()
+            body = b" [\n" + b" ,\t".join(elements) + b"] "
+            answer = await served.call("POST", f"{PATH}/batch", body)
+            good = [element for element in elements if element[:1] == b"{"]
+            assert answer.status == (201 if len(good) == len(elements) else 200)
+            assert [stored.payload for stored in served.sender.stored] == good
+            told = [line.get("id") for line in lines(answer)]
+            assert [one for one in told if one] == [stored.id for stored in served.sender.stored]
+            assert [bool(one) for one in told] == [element in good for element in elements]
+
+
+async def test_lines_of_every_kind_are_stored_as_they_are_written():
+    kinds = [
+        {"to": "1631", "type": "image", "image": {"link": "https://a/b"}},
+        message("+1 (632) 5", "two"),
+        message("1633", "x" * 4096),
+        {"to": "1634", "type": "contacts", "contacts": [{}]},
+    ]
+    async with serving() as served:
+        raw = [orjson.dumps(kind) for kind in kinds]
+        answer = await served.call("POST", f"{PATH}/batch", b"\n".join(raw))
+        assert answer.status == 201
+        assert [(stored.recipient, stored.payload) for stored in served.sender.stored] == list(
+            zip(["1631", "16325", "1633", "1634"], raw, strict=True)
+        )
+
+
 async def test_a_batch_does_not_keep_others_waiting():
     async with serving() as served:
         batch = b"\n".join([orjson.dumps(message())] * 20_000)
@@ -318,6 +350,8 @@ async def test_a_batch_does_not_keep_others_waiting():
         (b"[]", 400, 1025),
         (b"[{]", 400, 1025),
         (b"{}\n" * 50_001, 413, 1001),
+        (b"[%b]" % b",".join([orjson.dumps(message())] * 50_001), 413, 1001),
+        (b"[%b]" % b",".join([b"{}"] * 50_001), 413, 1001),
     ],
 )
 async def test_a_batch_that_is_none_is_refused(body, status, code):

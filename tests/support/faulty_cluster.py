@@ -12,8 +12,9 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from multiconnect import Router
@@ -31,6 +32,8 @@ class FaultyCluster(LiveCluster):
     """`up` with roles that fail on command; states are read from the store itself."""
 
     program = "tests.support.faulty_up"
+    #: What a router of this cluster needs beyond the store's URL.
+    router_options: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(self, folder: Path, *options: str, upstream: str = "null") -> None:
         super().__init__(folder, upstream, *options)
@@ -41,6 +44,14 @@ class FaultyCluster(LiveCluster):
         self.loads: list[str] = []
         if upstream == "null":
             self.tickets.stand("arrivals", str(self.arrivals))
+
+    def prepare_to_measure(self, arrivals: Path, *, quick_restarts: bool) -> None:
+        """Before the start: let nothing but the arrivals be ours, and go into this file."""
+        self.arrivals = arrivals
+        self.tickets.stand("arrivals", str(arrivals))
+        self.tickets.stand("measured")
+        if quick_restarts:
+            self.tickets.stand("quick-restarts")
 
     # --- looking -----------------------------------------------------------------------------
     def snapshot(self) -> Snapshot:
@@ -214,7 +225,8 @@ class RouterLoad:
             self._started.set()
 
     async def _run(self) -> None:
-        async with Router(str(self._cluster.ready["store"]), events=False) as router:
+        url, options = str(self._cluster.ready["store"]), self._cluster.router_options
+        async with Router(url, events=False, **options) as router:
             self.talk = Talk(router, self._recipients, **self._options)
             self._loop = asyncio.get_running_loop()
             self._started.set()

@@ -4,12 +4,13 @@
 `multiconnect.coreapp` (tests/support/faulty_up.py). Everything is the real thing but for hooks at
 the ports. Tickets (tests/support/tickets.py), each for one failure:
 
-    die-at-open           killed by itself when it has just opened a slot
+    die-at-open           killed by itself when it has just opened its slots
     die-after-commit      … when a commit with messages is durable and nobody was answered
     die-when-drained      … when the store has taken its word that a slot is drained
     stop-before-commit    stopped (SIGSTOP) with a commit in its hands
     stop-in-transaction   … inside the transaction, with the ledger locked
-    stop-before-send      … between the look at the lease and the first byte to the upstream
+    stop-before-send      … between the look at the lease and the first byte to the upstream,
+                          and in no write transaction
     stop-before-assign    a Master: … between its decision and the grant
     block-loop            its event loop does not turn for 3 s
 Signs, which hold until they fall:
@@ -19,6 +20,7 @@ Signs, which hold until they fall:
     poison                a message with this text kills who sends it
     hold                  messages to this recipient are not sent before it falls
     arrivals              messages go into this file instead of to the upstream
+    measured              none of the others is looked at after the start: that takes time
 
 `die-when-drained` leaves a sign "drained" with the slot behind.
 """
@@ -26,21 +28,26 @@ Signs, which hold until they fall:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 import json
 import os
 import signal
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+import apsw
 
 from multiconnect.clock import SystemClock
 from multiconnect.config.process import PROCESS_VARIABLE
 from multiconnect.errors import StoreUnavailable
 from multiconnect.model.log import LogWrite
 from multiconnect.model.message import Message, Outcome
+from multiconnect.store.sqlite.database import Database
 from multiconnect.supervisor.child import serve_child
 from tests.support.shim import StoreShim
 from tests.support.tickets import VARIABLE, Tickets
@@ -52,9 +59,35 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+#: Held by whichever thread is in a write transaction of an SQLite file.
+_writing = threading.RLock()
+
+
 def stop() -> None:
-    """Freeze, all threads at once."""
+    """Freeze, all threads at once, and none of them in the middle of a write.
+
+    Whoever is frozen in one keeps its file locked, and nobody can take the slots over before it is
+    killed: that is another case (`stop-in-transaction`), and one that needs a supervisor.
+    """
+    with _writing:
+        freeze()
+
+
+def freeze() -> None:
+    """Freeze, all threads at once, whatever they are doing."""
     os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def watch_writes() -> None:
+    """Let every write transaction of this process hold `_writing`."""
+    write = Database.write
+
+    @contextlib.contextmanager
+    def watched(self: Database) -> Iterator[apsw.Connection]:
+        with _writing, write(self) as connection:
+            yield connection
+
+    Database.write = watched  # type: ignore[method-assign]
 
 
 class FaultyUpstream:
@@ -103,7 +136,7 @@ class Faults:
         shim.control.after["report_drained"] = self._after_drained
         shim.log_before["commit"] = self._before_commit
         shim.log_after["commit"] = self._after_commit
-        shim.log_after["open_slot"] = self._after_open
+        shim.log_after["open_slots"] = self._after_open
         return shim
 
     async def _cut(self, *_: object, **__: object) -> None:
@@ -128,8 +161,8 @@ class Faults:
         if write.appends and self._tickets.take("die-after-commit"):
             die()
 
-    async def _after_open(self, tail: object, *_: object) -> None:
-        if tail is not None and self._tickets.take("die-at-open"):
+    async def _after_open(self, tails: object, *_: object) -> None:
+        if tails and self._tickets.take("die-at-open"):
             die()
 
 
@@ -146,17 +179,21 @@ def faulty_coreapp(tickets: Tickets) -> Any:
 
     def upstream(*args: Any, **options: Any) -> Any:
         path = tickets.standing("arrivals")
-        inner = FileUpstream(Path(path)) if path else open_upstream(*args, **options)
-        return FaultyUpstream(inner, tickets)
+        return FileUpstream(Path(path)) if path else open_upstream(*args, **options)
+
+    def faulty_upstream(*args: Any, **options: Any) -> Any:
+        return FaultyUpstream(upstream(*args, **options), tickets)
 
     def in_transaction(db: Any, write: LogWrite) -> Any:
         refused = write_group(db, write)
         if write.appends and tickets.take("stop-in-transaction"):
-            stop()
+            freeze()
         return refused
 
-    process.open_store, process.open_upstream = store, upstream
-    log.write_group = in_transaction
+    process.open_upstream = upstream
+    if tickets.standing("measured") is None:
+        process.open_store, process.open_upstream = store, faulty_upstream
+        log.write_group = in_transaction
     return process.run
 
 
@@ -168,7 +205,8 @@ def faulty_master(tickets: Tickets) -> Any:
     async def store(*args: Any, **options: Any) -> Any:
         return faults.store(await open_store(*args, **options))
 
-    process.open_store = store
+    if tickets.standing("measured") is None:
+        process.open_store = store
     return process.run
 
 
@@ -188,7 +226,9 @@ def main(role: str) -> None:
     tickets = Tickets(Path(os.environ[VARIABLE]), seat)
     if tickets.standing(f"no-{role}") is not None:
         raise SystemExit(3)
-    wrong_clock(tickets)
+    if tickets.standing("measured") is None:
+        wrong_clock(tickets)
+        watch_writes()
     serve_child({"coreapp": faulty_coreapp, "master": faulty_master}[role](tickets))
 
 

@@ -34,7 +34,6 @@ USER = "multiconnect"
 SECRET_USER = "secretive"
 PASSWORD = "canary-of-a-password"
 _SETTINGS = {
-    "listen_addresses": "127.0.0.1",
     "max_connections": "200",
     "shared_buffers": "64MB",
     "log_min_messages": "warning",
@@ -44,6 +43,7 @@ _SETTINGS = {
 _ACCESS = """
 host  all {secret} 127.0.0.1/32 scram-sha-256
 host  all all      127.0.0.1/32 trust
+host  all all      samenet      trust
 local all all      trust
 """
 
@@ -62,16 +62,22 @@ _FIRST_ROWS = re.compile(r"^INSERT INTO .*?;$", re.MULTILINE | re.DOTALL)
 
 
 class PostgresServer:
-    """One server; `url` makes a new, empty store on it."""
+    """One server; `url` makes a new, empty store on it. `host` is the address it listens on."""
 
-    def __init__(self, bin_dir: Path) -> None:
+    #: Where its folder is made; short, because the path of a socket must be.
+    place = "/tmp"
+
+    def __init__(self, bin_dir: Path, host: str = "127.0.0.1") -> None:
         self._bin = bin_dir
+        self.host = host
         self._account = _account()
-        self.folder = Path(tempfile.mkdtemp(prefix="multiconnect-pg-", dir="/tmp"))
+        self.folder = Path(tempfile.mkdtemp(prefix="multiconnect-pg-", dir=self.place))
         self.data = self.folder / "data"
-        self.port = _free_port()
+        self.port = _free_port(host)
         self._process: subprocess.Popen[bytes] | None = None
         self._schemas = count(1)
+        #: Settings other than ours, from the next start on.
+        self.settings: dict[str, str] = {}
 
     # --- life --------------------------------------------------------------------------------
     def make(self) -> None:
@@ -86,7 +92,8 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        settings = {**_SETTINGS, "port": str(self.port), "unix_socket_directories": self.folder}
+        place = {"port": str(self.port), "unix_socket_directories": self.folder}
+        settings = {**_SETTINGS, "listen_addresses": self.host, **place, **self.settings}
         options = [part for item in settings.items() for part in ("-c", "=".join(map(str, item)))]
         with (self.folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -132,7 +139,7 @@ class PostgresServer:
     @property
     def address(self) -> str:
         """Where it listens, for a proxy."""
-        return f"tcp:127.0.0.1:{self.port}"
+        return f"tcp:{self.host}:{self.port}"
 
     def new_schema(self) -> str:
         """Return a schema name that was not used before."""
@@ -140,7 +147,7 @@ class PostgresServer:
 
     def url(self, schema: str | None = None, *, login: str = USER, port: int | None = None) -> str:
         """Return the URL of a store; a new one if no schema is named."""
-        place = f"127.0.0.1:{port or self.port}/postgres?sslmode=disable"
+        place = f"{self.host}:{port or self.port}/postgres?sslmode=disable"
         return f"postgresql://{login}@{place}&schema={schema or self.new_schema()}"
 
     async def emptied_url(self) -> str:
@@ -200,18 +207,20 @@ def _account() -> pwd.struct_passwd | None:
     return names.get("postgres") or names["nobody"]
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+def _free_port(host: str) -> int:
+    with socket.create_server((host, 0)) as listener:
         return int(listener.getsockname()[1])
 
 
 @contextlib.contextmanager
-def new_server(service_missing: Callable[[str], NoReturn]) -> Iterator[PostgresServer]:
+def new_server(
+    service_missing: Callable[[str], NoReturn], host: str = "127.0.0.1"
+) -> Iterator[PostgresServer]:
     """Yield a running server; nothing of it is left afterwards."""
     bin_dir = services.postgres_bin()
     if bin_dir is None:
         service_missing("PostgreSQL's server programs were not found")
-    server = PostgresServer(bin_dir)
+    server = PostgresServer(bin_dir, host)
     try:
         server.make()
         server.start()

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from multiconnect.cli.exits import CommandError, Exit
-from multiconnect.config.options import BY_NAME
+from multiconnect.config.options import BY_NAME, Option
 from multiconnect.config.settings import store_url
 from multiconnect.config.sources import Resolved, resolve
 from multiconnect.errors import InvalidSettings, Unavailable
 from multiconnect.loop import new_event_loop
 from multiconnect.model.cluster import Snapshot
+from multiconnect.model.lane_credentials import LaneCredentials
 from multiconnect.store.open import open_store
 from multiconnect.store.port import ControlStore, Store
 
@@ -31,6 +32,27 @@ def add_store_arguments(parser: argparse.ArgumentParser) -> None:
         help_text = f"{option.help} [{option.variable}]"
         parser.add_argument(option.flag, metavar=option.metavar, help=help_text)
     parser.add_argument("--config", metavar="FILE", help="settings (default: multiconnect.toml)")
+
+
+def add_secret_flag(parser: argparse.ArgumentParser, option: Option) -> None:
+    """Add the flag that names the file of a secret; the secret itself is never a flag."""
+    text = f"file that holds: {option.help} [{option.variable}]".replace("%", "%%")
+    parser.add_argument(option.file_flag, metavar="FILE", help=text)
+
+
+def add_lane_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what a command needs to send through owners on other machines."""
+    add_secret_flag(parser, BY_NAME["lane_secret"])
+    for name in ("lane_tls_cert", "lane_tls_key", "lane_tls_ca"):
+        option = BY_NAME[name]
+        text = f"{option.help} [{option.variable}]"
+        parser.add_argument(option.flag, metavar=option.metavar, help=text)
+
+
+def lane_credentials(found: Resolved) -> LaneCredentials:
+    """Return what the settings say of lanes between hosts."""
+    names = ("lane_secret", "lane_tls_cert", "lane_tls_key", "lane_tls_ca")
+    return LaneCredentials.parse(*(str(found.values[name]) for name in names))
 
 
 def add_json_argument(parser: argparse.ArgumentParser) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 
 from multiconnect.cli.cluster import (
     add_json_argument,
+    add_lane_arguments,
     add_store_arguments,
     check_exists,
+    lane_credentials,
     resolved,
     run_async,
 )
@@ -32,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="how long to wait until it is stored (default: %(default)g)",
     )  # fmt: skip
     add_store_arguments(parser)
+    add_lane_arguments(parser)
     add_json_argument(parser)
 
 
@@ -47,9 +49,10 @@ async def _send(options: argparse.Namespace) -> int:
         raise InvalidPayload(
             f"text has {len(options.text)} characters; expected 1 to {TEXT_CHARS_MAX}"
         )
-    url = store_url(resolved(options))
+    found = resolved(options)
+    url = store_url(found)
     check_exists(url)
-    async with Router(url, events=False) as router:
+    async with Router(url, events=False, lanes=lane_credentials(found)) as router:
         receipt = await router.send(
             options.to,
             {"type": "text", "text": {"body": options.text}},
@@ -57,7 +60,7 @@ async def _send(options: argparse.Namespace) -> int:
             timeout_s=options.timeout,
         )
     if options.json:
-        emit_json(dataclasses.asdict(receipt))
+        emit_json(receipt._asdict())
     else:
         emit(receipt.id)
     return Exit.OK

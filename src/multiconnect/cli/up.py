@@ -6,7 +6,7 @@ import argparse
 import os
 from typing import Final
 
-from multiconnect.cli.cluster import resolved
+from multiconnect.cli.cluster import add_secret_flag, resolved
 from multiconnect.cli.output import say
 from multiconnect.config.options import OPTIONS
 from multiconnect.config.settings import cluster_settings
@@ -33,9 +33,12 @@ def run(options: argparse.Namespace) -> int:
 
 
 def add_setting_flags(parser: argparse.ArgumentParser, left_out: frozenset[str]) -> None:
-    """Add the settings' flags, but secrets (a command line is public) and those left out."""
+    """Add the settings' flags but those left out; of secrets a file is named, not the value."""
     for option in OPTIONS:
-        if option.secret or option.name in left_out:
+        if option.name in left_out:
+            continue
+        if option.secret:
+            add_secret_flag(parser, option)
             continue
         default = f" (default: {option.default})" if option.default not in ("", "auto") else ""
         text = f"{option.help}{default}".replace("%", "%%")

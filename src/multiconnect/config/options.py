@@ -43,6 +43,11 @@ class Option:
         return "--" + self.name.replace("_", "-")
 
     @property
+    def file_flag(self) -> str:
+        """The name of the flag that names a secret's file."""
+        return f"{self.flag}-file"
+
+    @property
     def variable(self) -> str:
         """The environment variable's name."""
         return "MULTICONNECT_" + self.name.upper()
@@ -161,6 +166,13 @@ OPTIONS: Final = (
     Option("lanes", text, "unix",
            "how routers reach this host's CoreApps: unix, or the address to listen on for TCP",
            "unix|HOST"),
+    Option("lane_secret", text, "", "what lanes between hosts are authenticated with: a secret "
+           "that all hosts share, or two while one replaces the other", secret=True),
+    Option("lane_tls_cert", text, "", "PEM certificate of this host: lanes between hosts are "
+           "encrypted, and both ends show a certificate", "FILE"),
+    Option("lane_tls_key", text, "", "PEM key of the lane certificate", "FILE"),
+    Option("lane_tls_ca", text, "", "PEM certificate of the CA that signs for this cluster alone",
+           "FILE"),
     Option("host", text, "", "this machine's name in the node table (default: its host name)",
            "NAME"),
     Option("ready_file", text, "", "write a JSON description here once the cluster serves",

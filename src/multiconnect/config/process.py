@@ -15,6 +15,7 @@ from typing import Any
 
 from multiconnect.errors import InvalidSettings
 from multiconnect.model.cluster import Role
+from multiconnect.model.lane_credentials import LaneCredentials
 from multiconnect.model.timers import Timers, timers_of
 
 PROCESS_VARIABLE = "MULTICONNECT_PROCESS"
@@ -37,6 +38,11 @@ class ProcessSettings:
     socket_path: str = ""
     #: "HOST" or "HOST:PORT" when lanes come over TCP instead (`--lanes`); empty for UNIX sockets.
     lane_listen: str = ""
+    #: What lanes between hosts are authenticated with, see LaneCredentials.
+    lane_secret: str = dataclasses.field(default="", repr=False)
+    lane_tls_cert: str = ""
+    lane_tls_key: str = ""
+    lane_tls_ca: str = ""
     #: Our end of the liveness socket; -1 when no supervisor watches.
     pipe_fd: int = -1
     #: The listening HTTP socket shared by the Web processes; -1 for the other roles.
@@ -65,6 +71,13 @@ class ProcessSettings:
     def timers(self) -> Timers:
         """The timers of the profile."""
         return timers_of(self.profile)
+
+    @property
+    def lane_credentials(self) -> LaneCredentials:
+        """What this process proves itself with on lanes between hosts."""
+        return LaneCredentials.parse(
+            self.lane_secret, self.lane_tls_cert, self.lane_tls_key, self.lane_tls_ca
+        )
 
     def to_json(self) -> str:
         """Return the settings as the text of the environment variable."""

@@ -12,6 +12,8 @@ from multiconnect.config.options import AUTO, BY_NAME, Value
 from multiconnect.config.sources import Resolved
 from multiconnect.errors import InvalidSettings
 from multiconnect.limits import CHILDREN_PER_ROLE_MAX, NUMBER_RATE_PER_S
+from multiconnect.model.lane_address import listening_place
+from multiconnect.model.lane_credentials import REMEDY, LaneCredentials
 from multiconnect.model.timers import Timers, timers_of
 
 STORE_FILE: Final = "multiconnect.db"
@@ -41,6 +43,10 @@ class ClusterSettings:
     pair_rate: bool | str
     profile: str
     lanes: str
+    lane_secret: str = field(repr=False)
+    lane_tls_cert: str
+    lane_tls_key: str
+    lane_tls_ca: str
     host: str
     ready_file: str
     log_level: str
@@ -55,6 +61,13 @@ class ClusterSettings:
     def timers(self) -> Timers:
         """The timers of the profile."""
         return timers_of(self.profile)
+
+    @property
+    def lane_credentials(self) -> LaneCredentials:
+        """What this host's processes prove themselves with on lanes to other hosts."""
+        return LaneCredentials.parse(
+            self.lane_secret, self.lane_tls_cert, self.lane_tls_key, self.lane_tls_ca
+        )
 
     @property
     def http_address(self) -> tuple[str, int]:
@@ -121,7 +134,23 @@ def _problems(settings: ClusterSettings) -> Iterator[str]:
         yield "store memory:// lives in one process only; use sqlite:///FILE or postgresql://…"
     if bool(settings.account_cc) != bool(settings.account_phone_number):
         yield "account_cc and account_phone_number belong together; set both or none"
+    yield from _lane_problems(settings)
     yield from _upstream_problems(settings)
+
+
+def _lane_problems(settings: ClusterSettings) -> Iterator[str]:
+    credentials = settings.lane_credentials
+    for name in ("lane_tls_cert", "lane_tls_key", "lane_tls_ca"):
+        value = getattr(settings, name)
+        if value and not Path(value).is_file():
+            yield f"{name} is {value!r}; expected a file there"
+    if settings.lanes == "unix":
+        return
+    if listening_place(settings.lanes).leaves_the_machine and not credentials:
+        yield (
+            f"lanes is {settings.lanes!r}, an address off this machine, and there are no lane "
+            f"credentials; expected some, as anybody could send through it: {REMEDY}"
+        )
 
 
 def _upstream_problems(settings: ClusterSettings) -> Iterator[str]:

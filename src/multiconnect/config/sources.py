@@ -90,11 +90,14 @@ def _config_file(flag: object, environment: Mapping[str, str], directory: Path) 
 
 
 def _from_flags(flags: Mapping[str, object]) -> dict[str, Given]:
-    return {
-        option.name: Given(str(flags[option.name]), option.flag)
-        for option in OPTIONS
-        if flags.get(option.name) is not None
-    }
+    found: dict[str, Given] = {}
+    for option in OPTIONS:
+        if flags.get(option.name) is not None:
+            found[option.name] = Given(str(flags[option.name]), option.flag)
+        elif option.secret and flags.get(f"{option.name}_file") is not None:
+            name = str(flags[f"{option.name}_file"])
+            found[option.name] = _from_secret_file(name, option.file_flag)
+    return found
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Given]:

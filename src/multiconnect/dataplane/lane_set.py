@@ -26,9 +26,13 @@ from multiconnect.model.shard_map import Owner, ShardMap
 #: Frames one link may have unanswered: one being committed, one on its way.
 FRAMES_IN_FLIGHT_MAX = 2
 FRAME_FILL_BYTES = 4 * 1024 * 1024
-#: How long a lane rests after "busy", and after "not owner" when no new map has come.
+#: So much for each owner is sent at once, not at the end of the turn: the owner works on it while
+#: the rest is packed, and answers it while it works on the rest.
+FRAME_EARLY_BYTES = 1024 * 1024
+#: How long a lane rests after "busy", and after "not owner" when no new map has come. The latter is
+#: mostly said by a new owner that has not read the map yet, and is over in a few milliseconds.
 BUSY_REST_S = 0.05
-NOT_OWNER_REST_S = 0.02
+NOT_OWNER_REST_S = 0.005
 
 #: (slot, stream, status, producer, producer_seq, value, exceptions), see docs/native.md.
 AnswerEntry = tuple[int, int, int, int, int, int, Sequence[AnswerException]]
@@ -41,6 +45,8 @@ class Link(Protocol):
     ready: bool
     frames_in_flight: int
     bytes_in_flight: int
+    #: Why the owner cannot be used now; "" while it can.
+    problem: str
 
     def submit(self, parts: list[bytes], batches: int, size: int) -> None:
         """Send the batches as one frame."""
@@ -59,6 +65,7 @@ class LaneSet:
         make_link: Callable[[Owner], Link],
     ) -> None:
         self._packers = packers
+        self._all_packers = tuple(packers.values())
         self._new_producer = new_producer
         self._make_link = make_link
         self.lanes = {
@@ -81,7 +88,18 @@ class LaneSet:
     @property
     def parked_bytes(self) -> int:
         """Bytes held for messages that are not acknowledged."""
-        return self._numbered_bytes + sum(p.pending_bytes for p in self._packers.values())
+        return self._numbered_bytes + self._packed_bytes
+
+    @property
+    def _packed_bytes(self) -> int:
+        packed = 0
+        for packer in self._all_packers:  # asked with each message: a generator costs its while
+            packed += packer.pending_bytes
+        return packed
+
+    def problems(self) -> str:
+        """Return what is wrong with links, for whoever waits for an answer in vain."""
+        return "; ".join(sorted(filter(None, (link.problem for link in self.links.values()))))
 
     # --- the map -----------------------------------------------------------------------------
     def apply_map(self, new: ShardMap) -> None:
@@ -150,6 +168,10 @@ class LaneSet:
         for link in self.links.values():
             while self._may_submit(link) and self._fill(link, now_s, wall_ms):
                 pass
+
+    def has_full_frames(self) -> bool:
+        """Whether so much is packed that waiting for more would only leave the owners idle."""
+        return self._packed_bytes >= FRAME_EARLY_BYTES * len(self.links)
 
     def has_work(self) -> bool:
         """Whether anything waits to be sent."""

@@ -1,8 +1,8 @@
-"""One connection from a router to one owner: bytes and frames, reconnecting while it is wanted.
+"""A router's link to one owner: what is in flight on it, reconnecting while it is wanted.
 
-A shell: what goes out and what an answer means is decided by the lane set. Receiving walks frames
-in place (`BufferedProtocol`). A connection that is lost is opened again with back-off; the lanes
-then resend from their oldest unanswered batch.
+A shell: what goes out and what an answer means is decided by the lane set. A connection that is
+lost, or silent, is opened again with back-off; the lanes then resend from their oldest unanswered
+batch.
 """
 
 from __future__ import annotations
@@ -12,17 +12,14 @@ import logging
 from collections.abc import Sequence
 from typing import Protocol
 
-from multiconnect._native import FrameReader, decode_answers, frame_header
+from multiconnect._native import decode_answers, frame_header
+from multiconnect.dataplane.connection import Connection
+from multiconnect.dataplane.dial import checked_address, dial, wants_proof
 from multiconnect.dataplane.lane_set import AnswerEntry
-from multiconnect.dataplane.wire import (
-    PROTOCOL_VERSION,
-    FrameType,
-    events_of,
-    json_body,
-    json_frame,
-)
-from multiconnect.errors import CorruptData
+from multiconnect.dataplane.wire import FrameType, events_of
+from multiconnect.errors import CorruptData, InvalidSettings
 from multiconnect.limits import CONNECT_TIMEOUT_S, RECONNECT_DELAY_MAX_S, RECONNECT_DELAY_MIN_S
+from multiconnect.model.lane_credentials import NO_CREDENTIALS, LaneCredentials
 from multiconnect.model.message import Event
 from multiconnect.model.shard_map import Owner
 
@@ -48,17 +45,27 @@ class LinkUser(Protocol):
 class OwnerLink:
     """A wanted connection; `ready` while frames may be submitted."""
 
-    def __init__(self, owner: Owner, user: LinkUser, *, events: bool) -> None:
+    def __init__(
+        self,
+        owner: Owner,
+        user: LinkUser,
+        *,
+        events: bool,
+        credentials: LaneCredentials = NO_CREDENTIALS,
+    ) -> None:
         self.owner = owner
         self.ready = False
         self.frames_in_flight = 0
         self.bytes_in_flight = 0
+        #: Why the owner cannot be used now; "" while it can.
+        self.problem = ""
         self._user = user
         self._events = events
+        self._credentials = credentials
         self._number = 0
         #: Per submitted frame: batches without an answer, bytes.
         self._frames: dict[int, list[int]] = {}
-        self._connection: _Connection | None = None
+        self._connection: Connection | None = None
         self._task = asyncio.get_running_loop().create_task(self._keep_connected())
 
     def submit(self, parts: list[bytes], batches: int, size: int) -> None:
@@ -70,7 +77,10 @@ class OwnerLink:
         self.frames_in_flight += 1
         self.bytes_in_flight += size
         header = frame_header(FrameType.SUBMIT, self._number, size)
-        self._connection.transport.writelines([header, *parts])
+        # One that is closing (a write before this one failed, or it was given up) takes nothing and
+        # may raise; once it is lost the lanes send all this again.
+        if not self._connection.transport.is_closing():
+            self._connection.transport.writelines([header, *parts])
 
     def close(self) -> None:
         """Give the connection up."""
@@ -80,11 +90,17 @@ class OwnerLink:
             self._connection.abort()
 
     # --- what the connection tells -----------------------------------------------------------
-    def connected(self, connection: _Connection) -> None:
+    def connected(self, connection: Connection) -> None:
         """Remember the connection before anything can arrive on it."""
         if self._connection is not None:
             self.connection_lost(self._connection)
         self._connection = connection
+
+    def welcomed(self) -> None:
+        """Let frames be submitted: the owner is the one that the map names."""
+        self.ready = True
+        self.problem = ""
+        self._user.link_ready(self)
 
     def frame_received(self, frame_type: int, number: int, body: bytes) -> None:
         """Act on one frame from the owner; raise CorruptData for one that cannot be."""
@@ -94,18 +110,8 @@ class OwnerLink:
             self._user.link_answered(self, entries)
         elif frame_type == FrameType.EVENTS:
             self._user.link_events(self, events_of(body))
-        elif frame_type == FrameType.WELCOME:
-            self._welcomed(json_body(body, dict))
-        else:
-            raise CorruptData(f"frame type {frame_type} is not one an owner sends")
-
-    def _welcomed(self, welcome: dict[str, object]) -> None:
-        incarnation = welcome.get("incarnation")
-        if incarnation != self.owner.incarnation:
-            # The address was taken over by a later process: this incarnation is gone for good.
-            raise CorruptData(f"expected {self.owner.incarnation}, {incarnation} answered")
-        self.ready = True
-        self._user.link_ready(self)
+        elif frame_type != FrameType.PONG:
+            raise CorruptData(f"frame type {frame_type} is not one an owner sends now")
 
     def _count_answers(self, number: int, entries: int) -> None:
         frame = self._frames.get(number)
@@ -117,7 +123,7 @@ class OwnerLink:
             self.frames_in_flight -= 1
             self.bytes_in_flight -= frame[1]
 
-    def connection_lost(self, connection: _Connection) -> None:
+    def connection_lost(self, connection: Connection) -> None:
         """Forget what was in flight and tell the user."""
         if connection is not self._connection:
             return
@@ -127,79 +133,40 @@ class OwnerLink:
         self.frames_in_flight = self.bytes_in_flight = 0
         self._user.link_lost(self)
 
+    def note(self, problem: str, level: int = logging.WARNING) -> None:
+        """Remember why the owner cannot be used, and log it when it is news."""
+        problem = f"{self.owner.name}: {problem}"
+        if problem != self.problem:
+            _log.log(level, "lane_lost: %s", problem)
+        self.problem = problem
+
     # --- staying connected -------------------------------------------------------------------
     async def _keep_connected(self) -> None:
         delay_s = RECONNECT_DELAY_MIN_S
         while True:
-            connection = _Connection(self, events=self._events)
-            try:
-                async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                    await _connect(self.owner.address, connection)
-            except (OSError, TimeoutError, ValueError) as error:
-                _log.debug("cannot reach %s: %s", self.owner.name, error)
-            else:
-                connected_at = asyncio.get_running_loop().time()
-                await connection.closed.wait()
-                if asyncio.get_running_loop().time() - connected_at > RECONNECT_DELAY_MAX_S:
-                    delay_s = RECONNECT_DELAY_MIN_S
+            if await self._connect_once() > RECONNECT_DELAY_MAX_S:
+                delay_s = RECONNECT_DELAY_MIN_S
             await asyncio.sleep(delay_s)
             delay_s = min(delay_s * 2, RECONNECT_DELAY_MAX_S)
 
-
-class _Connection(asyncio.BufferedProtocol):
-    """The socket's callbacks, nothing else."""
-
-    def __init__(self, link: OwnerLink, *, events: bool) -> None:
-        self._link = link
-        self._events = events
-        self._reader = FrameReader()
-        self.transport: asyncio.Transport | None = None
-        self.closed = asyncio.Event()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Introduce ourselves."""
-        self.transport = transport  # type: ignore[assignment]
-        hello = {"protocol": PROTOCOL_VERSION, "events": self._events}
-        self.transport.write(json_frame(FrameType.HELLO, hello))  # type: ignore[union-attr]
-        self._link.connected(self)
-
-    def get_buffer(self, sizehint: int) -> memoryview:
-        """Lend the reader's free space."""
-        return self._reader.get_buffer(sizehint)
-
-    def buffer_updated(self, nbytes: int) -> None:
-        """Act on the frames that are complete; garbage ends the connection."""
+    async def _connect_once(self) -> float:
+        """Connect; return when that came to its end, with how long it had lasted."""
         try:
-            for frame_type, number, body in self._reader.buffer_updated(nbytes):
-                self._link.frame_received(frame_type, number, body)
-        except CorruptData as error:
-            _log.warning("connection to %s dropped: %s", self._link.owner.name, error)
-            self.abort()
-
-    def eof_received(self) -> bool:
-        """Close: an owner never half-closes."""
-        return False
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Tell the link once."""
-        del exc
-        self.transport = None
-        self._link.connection_lost(self)
-        self.closed.set()
-
-    def abort(self) -> None:
-        """Drop the connection without waiting for anything."""
-        if self.transport is not None:
-            self.transport.abort()
-
-
-async def _connect(address: str, connection: _Connection) -> None:
-    loop = asyncio.get_running_loop()
-    scheme, _, rest = address.partition(":")
-    if scheme == "unix":
-        await loop.create_unix_connection(lambda: connection, rest)
-    elif scheme == "tcp":
-        host, _, port = rest.rpartition(":")
-        await loop.create_connection(lambda: connection, host, int(port))
-    else:
-        raise OSError(f"address {address!r} is neither unix:PATH nor tcp:HOST:PORT")
+            address = checked_address(self.owner, self._credentials)
+            secrets = self._credentials.secrets if wants_proof(address, self._credentials) else ()
+            connection = Connection(self, events=self._events, secrets=secrets)
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                await dial(address, connection, self._credentials)
+        except InvalidSettings as error:
+            self.note(str(error))
+        except (OSError, TimeoutError, ValueError) as error:
+            # Part of every failover: the map will say who is next.
+            self.note(f"it cannot be reached: {error!r}", logging.DEBUG)
+        except Exception as error:
+            # A bug; without this the owner would have no link for ever, and nobody would know why.
+            self.note(f"it cannot be reached: {error!r}", logging.ERROR)
+        else:
+            connected_at_s = asyncio.get_running_loop().time()
+            await connection.until_lost()
+            return asyncio.get_running_loop().time() - connected_at_s
+        return 0.0

@@ -14,28 +14,25 @@ import secrets
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Self
 
-import orjson
-
 from multiconnect._native import Packer
 from multiconnect.clock import Clock, SystemClock
 from multiconnect.dataplane.background import Background
+from multiconnect.dataplane.dial import check_map
+from multiconnect.dataplane.encoding import attributes_of, dumps
 from multiconnect.dataplane.event_queue import EventHub, EventStream
-from multiconnect.dataplane.lane_set import BUSY_REST_S, AnswerEntry, LaneSet, Link
+from multiconnect.dataplane.lane_set import NOT_OWNER_REST_S, AnswerEntry, LaneSet, Link
 from multiconnect.dataplane.link import OwnerLink
-from multiconnect.dataplane.receipts import ManySink, OneSink
-from multiconnect.dataplane.slot_lane import Sink
+from multiconnect.dataplane.receipts import ManySink, OneSink, Promise, Receipts, again, late
 from multiconnect.errors import (
     Bug,
     Closed,
-    DeadlineExceeded,
-    InvalidPayload,
     MulticonnectError,
     Overloaded,
     StoreUnavailable,
 )
 from multiconnect.limits import ROUTER_PARKED_BYTES_MAX, SEND_TIMEOUT_S
-from multiconnect.model.attributes import Attributes
 from multiconnect.model.cluster import Snapshot
+from multiconnect.model.lane_credentials import NO_CREDENTIALS, LaneCredentials
 from multiconnect.model.message import Event, Kind, Receipt, Stream
 from multiconnect.model.shard_map import Owner, ShardMap
 from multiconnect.store.open import open_store
@@ -55,8 +52,9 @@ class Router:
     """Sends messages to the owners of their recipients.
 
     `store` is a URL (`sqlite:///…`, `postgresql://…`) or an opened store (then it stays open on
-    close). `events=False` asks the owners for no events. Use it as `async with`, or `start` and
-    `aclose`. Works on any asyncio loop; touches no global state.
+    close). `events=False` asks the owners for no events; `lanes` is what owners on other machines
+    want to see. Use it as `async with`, or `start` and `aclose`. Works on any asyncio loop; touches
+    no global state.
     """
 
     def __init__(
@@ -66,6 +64,7 @@ class Router:
         events: bool = True,
         send_timeout_s: float = SEND_TIMEOUT_S,
         clock: Clock | None = None,
+        lanes: LaneCredentials = NO_CREDENTIALS,
         make_link: Callable[[Owner, Router], Link] | None = None,
     ) -> None:
         self._store_url = store if isinstance(store, str) else None
@@ -73,6 +72,7 @@ class Router:
         self._events_wanted = events
         self._send_timeout_s = send_timeout_s
         self._clock = clock or SystemClock()
+        self._credentials = lanes
         self._make_link = make_link
         self._packers, self._lanes = self._new_lanes()
         self._hub = EventHub()
@@ -92,6 +92,7 @@ class Router:
             self._store = await open_store(str(self._store_url))
         try:
             first_map = (await self._store.control.snapshot()).shard_map()
+            check_map(first_map, self._credentials)
         except BaseException:
             await self._close_store()
             raise
@@ -124,7 +125,7 @@ class Router:
         for link in self._lanes.links.values():
             link.close()
         for sink in self._lanes.drop_all():
-            sink.fail(_again(reason))
+            sink.fail(again(reason))
         self._room.set()
         self._hub.close()
 
@@ -134,7 +135,7 @@ class Router:
         self.abandon(error if isinstance(error, MulticonnectError) else bug)
 
     def _new_lanes(self) -> tuple[dict[Stream, Packer], LaneSet]:
-        packers = {stream: Packer(stream, _dumps) for stream in Stream}
+        packers = {stream: Packer(stream, dumps) for stream in Stream}
         return packers, LaneSet(packers, lambda: secrets.randbits(63) | 1, self._new_link)
 
     async def __aenter__(self) -> Self:
@@ -164,11 +165,36 @@ class Router:
         InvalidPayload, IdempotencyConflict, Overloaded (nothing stored), DeadlineExceeded (it may
         or may not be stored: repeat it with the same idempotency key to be sure).
         """
-        attributes = _attributes(account, idempotency_key, expires_at_ms)
-        deadline_s = await self._admit(timeout_s)
+        attributes = attributes_of(account, idempotency_key, expires_at_ms)
+        deadline_s = self._deadline_s(timeout_s)
+        if self._lanes.parked_bytes > ROUTER_PARKED_BYTES_MAX:
+            await self._wait_for_room(deadline_s)
         packer = self._packers[Stream.OUTBOUND]
         slot = packer.append(recipient, payload, attributes, kind, bool(idempotency_key))
         return await self._one(Stream.OUTBOUND, slot, deadline_s)
+
+    def post(
+        self,
+        recipient: str,
+        payload: bytes,
+        promise: Promise,
+        *,
+        idempotency_key: str = "",
+        expires_at_ms: int = 0,
+        timeout_s: float | None = None,
+    ) -> bool:
+        """Do what `send` does for a caller that cannot wait: `promise` is told what became of it.
+
+        False: there is no room just now, and nothing was taken.
+        """
+        deadline_s = self._deadline_s(timeout_s)
+        if self._lanes.parked_bytes > ROUTER_PARKED_BYTES_MAX:
+            return False
+        attributes = attributes_of("", idempotency_key, expires_at_ms)
+        packer = self._packers[Stream.OUTBOUND]
+        slot = packer.append(recipient, payload, attributes, Kind.SEND, bool(idempotency_key))
+        self._promise(Stream.OUTBOUND, slot, deadline_s, promise)
+        return True
 
     async def send_many(
         self,
@@ -177,17 +203,19 @@ class Router:
         account: str = "",
         kind: Kind = Kind.SEND,
         timeout_s: float | None = None,
-    ) -> Sequence[Receipt]:
+    ) -> Receipts:
         """Store many messages; return their receipts, in order, once all are durable.
 
         All or nothing is *packed*: a bad item raises, naming its index, before any is sent.
         """
-        attributes = _attributes(account, "", 0)
-        deadline_s = await self._admit(timeout_s)
+        attributes = attributes_of(account, "", 0)
+        deadline_s = self._deadline_s(timeout_s)
+        if self._lanes.parked_bytes > ROUTER_PARKED_BYTES_MAX:
+            await self._wait_for_room(deadline_s)
         packer = self._packers[Stream.OUTBOUND]
         slots = packer.extend(items, attributes, kind)
         if not slots:
-            return []
+            return Receipts(b"", {}, 0, 1)
         return await self._many(packer, slots, deadline_s)
 
     async def send_inbound(
@@ -201,8 +229,10 @@ class Router:
         timeout_s: float | None = None,
     ) -> Receipt:
         """Store what came in from the upstream; `slot` None: the recipient's own."""
-        attributes = _attributes("", idempotency_key, 0)
-        deadline_s = await self._admit(timeout_s)
+        attributes = attributes_of("", idempotency_key, 0)
+        deadline_s = self._deadline_s(timeout_s)
+        if self._lanes.parked_bytes > ROUTER_PARKED_BYTES_MAX:
+            await self._wait_for_room(deadline_s)
         packer = self._packers[Stream.INBOUND]
         keyed = bool(idempotency_key)
         if slot is None:
@@ -232,11 +262,14 @@ class Router:
         return self._lanes.parked_bytes
 
     # --- inside: admission and waiting -------------------------------------------------------
-    async def _admit(self, timeout_s: float | None) -> float:
-        """Wait for room; return the deadline."""
-        self._check_running()
-        limit_s = self._send_timeout_s if timeout_s is None else timeout_s
-        deadline_s = self._clock.monotonic() + limit_s
+    def _deadline_s(self, timeout_s: float | None) -> float:
+        """Return when a message that is sent now is given up; raise if none is taken."""
+        if not self._running:
+            self._check_running()
+        return self._clock.monotonic() + (self._send_timeout_s if timeout_s is None else timeout_s)
+
+    async def _wait_for_room(self, deadline_s: float) -> None:
+        limit_s = deadline_s - self._clock.monotonic()
         while self._lanes.parked_bytes > ROUTER_PARKED_BYTES_MAX:
             self._room.clear()
             try:
@@ -245,31 +278,31 @@ class Router:
             except TimeoutError:
                 raise Overloaded(
                     f"{self._lanes.parked_bytes} bytes wait for acknowledgement (limit "
-                    f"{ROUTER_PARKED_BYTES_MAX}) and none left within {limit_s} s; nothing was "
+                    f"{ROUTER_PARKED_BYTES_MAX}) and none left within {limit_s:.3g} s; nothing was "
                     "stored: slow down and try again"
                 ) from None
             self._check_running()
-        return deadline_s
 
     def _check_running(self) -> None:
         if self._abandoned is not None and not isinstance(self._abandoned, Closed):
-            raise _again(self._abandoned)
+            raise again(self._abandoned)
         if not self._running:
             raise Closed("the router is not running: use `async with Router(...)`")
 
     def _one(self, stream: Stream, slot: int, deadline_s: float) -> asyncio.Future[Receipt]:
         future: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
-        ordinal = self._packers[stream].appended(slot) - 1
-        current = self.shard_map
-        sink = OneSink(future, ordinal, deadline_s, current.cluster, current.shards, stream)
-        self._lanes.wait(stream, slot, ordinal, ordinal, sink)
-        self._schedule_flush()
+        self._promise(stream, slot, deadline_s, future)
         return future
 
-    def _many(
-        self, packer: Packer, slots: bytes, deadline_s: float
-    ) -> asyncio.Future[Sequence[Receipt]]:
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    def _promise(self, stream: Stream, slot: int, deadline_s: float, promise: Promise) -> None:
+        ordinal = self._packers[stream].appended(slot) - 1
+        current = self.shard_map
+        sink = OneSink(promise, ordinal, deadline_s, current.cluster, current.shards, stream)
+        self._lanes.wait(stream, slot, ordinal, ordinal, sink)
+        self._schedule_flush()
+
+    def _many(self, packer: Packer, slots: bytes, deadline_s: float) -> asyncio.Future[Receipts]:
+        future: asyncio.Future[Receipts] = asyncio.get_running_loop().create_future()
         current = self.shard_map
         sink = ManySink(future, slots, deadline_s, current.cluster, current.shards)
         for slot in set(slots):
@@ -277,14 +310,17 @@ class Router:
             end = packer.appended(slot)
             sink.expect(slot, end - count, count)
             self._lanes.wait(Stream.OUTBOUND, slot, end - count, end - 1, sink)
-        self._schedule_flush()
+        if self._lanes.has_full_frames():
+            self._flush()
+        else:
+            self._schedule_flush()
         return future
 
     # --- inside: flushing --------------------------------------------------------------------
     def _schedule_flush(self) -> None:
         if self._flush_at is None:
-            loop = asyncio.get_running_loop()
-            self._flush_at = loop.call_soon(self._background.run, self._flush)
+            call_soon = asyncio.get_running_loop().call_soon
+            self._flush_at = call_soon(self._background.run, self._flush)
 
     def _flush(self) -> None:
         self._flush_at = None
@@ -295,7 +331,7 @@ class Router:
     def _new_link(self, owner: Owner) -> Link:
         if self._make_link is not None:
             return self._make_link(owner, self)
-        return OwnerLink(owner, self, events=self._events_wanted)
+        return OwnerLink(owner, self, events=self._events_wanted, credentials=self._credentials)
 
     def link_ready(self, link: Link) -> None:
         """Frames may be submitted on the link."""
@@ -306,7 +342,7 @@ class Router:
         """Hand acknowledgements to those who wait, and send what may go now."""
         lost = self._lanes.history_lost
         if self._lanes.answered(link.owner.incarnation, entries, self._clock.monotonic()):
-            asyncio.get_running_loop().call_later(BUSY_REST_S, self._schedule_flush)
+            asyncio.get_running_loop().call_later(2 * NOT_OWNER_REST_S, self._schedule_flush)
         if self._lanes.history_lost != lost:
             _log.error(
                 "history_lost: an owner forgot messages it had acknowledged; was the "
@@ -353,7 +389,7 @@ class Router:
         while True:
             await asyncio.sleep(_SWEEP_S)
             for sink in self._lanes.expired(self._clock.monotonic()):
-                _fail_late(sink)
+                sink.fail(late(self._lanes.problems()))
             if self._lanes.has_work():
                 self._flush()
 
@@ -361,35 +397,3 @@ class Router:
         if self._store is None:
             raise Closed("the router has no store: it was not started")
         return self._store
-
-
-def _again(error: MulticonnectError) -> MulticonnectError:
-    """Return a copy to raise: a traceback belongs to one raise only."""
-    copy = type(error)(*error.args)
-    copy.__cause__ = error.__cause__
-    return copy
-
-
-def _fail_late(sink: Sink) -> None:
-    sink.fail(
-        DeadlineExceeded(
-            "no acknowledgement in time; the message may or may not be stored. Is a CoreApp "
-            "running for its shard? See `multiconnect status`"
-        )
-    )
-
-
-def _attributes(account: str, idempotency_key: str, expires_at_ms: int) -> bytes:
-    if not (account or idempotency_key or expires_at_ms):
-        return b""
-    return Attributes(account, idempotency_key, expires_at_ms).encode()
-
-
-def _dumps(payload: object) -> bytes:
-    if not isinstance(payload, dict):
-        kind = type(payload).__name__
-        raise InvalidPayload(f"payload is {kind}; expected a dict, or bytes of JSON")
-    try:
-        return orjson.dumps(payload)
-    except TypeError as error:
-        raise InvalidPayload(f"payload cannot be written as JSON: {error}") from error

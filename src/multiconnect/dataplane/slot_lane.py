@@ -11,7 +11,7 @@ import enum
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from multiconnect.limits import SLOT_BATCHES_IN_FLIGHT
 from multiconnect.model.log import AnswerException
@@ -36,8 +36,7 @@ class Sink(Protocol):
         """Nothing more will be said."""
 
 
-@dataclass(slots=True)
-class Waiter:
+class Waiter(NamedTuple):
     """`sink` waits for the records with these ordinals (both included)."""
 
     first: int
@@ -139,10 +138,10 @@ class SlotLane:
 
     def expired(self, now_s: float) -> list[Sink]:
         """Remove and return the sinks whose deadline has passed; their batches stay queued."""
-        late = [w for w in self.waiters if w.sink.deadline_s <= now_s]
+        late = [w.sink for w in self.waiters if w.sink.deadline_s <= now_s]
         if late:
             self.waiters = deque(w for w in self.waiters if w.sink.deadline_s > now_s)
-        return [w.sink for w in late]
+        return late
 
     def drop_all(self) -> list[Sink]:
         """Forget everything (close); return who was waiting."""
@@ -163,8 +162,8 @@ class SlotLane:
         end = first + count
         waiters = self.waiters
         while waiters and waiters[0].first < end:
-            waiter = waiters[0]
-            waiter.sink.stored(self.slot, first, count, base_seq, exceptions)
-            if waiter.last >= end:
+            _, last, sink = waiters[0]
+            sink.stored(self.slot, first, count, base_seq, exceptions)
+            if last >= end:
                 break
             waiters.popleft()

@@ -1,8 +1,10 @@
 """The frames a router and an owner exchange, and what is inside those that are not hot.
 
-HELLO/WELCOME open a connection; SUBMIT carries packed batches, back to back; ANSWERS carries one
-entry per batch (several ANSWERS frames may answer one SUBMIT: they share its number); EVENTS is a
-JSON array. SUBMIT and ANSWERS bodies are laid out in native code, see docs/native.md.
+HELLO/WELCOME open a connection, with CHALLENGE/PROOF in between where a secret is shared
+(challenge.py); PING asks for a PONG when nothing else was heard. SUBMIT carries packed batches,
+back to back; ANSWERS carries one entry per batch (several ANSWERS frames may answer one SUBMIT:
+they share its number); EVENTS is a JSON array. SUBMIT and ANSWERS bodies are laid out in native
+code, see docs/native.md.
 """
 
 from __future__ import annotations
@@ -28,6 +30,10 @@ class FrameType(enum.IntEnum):
     SUBMIT = 3
     ANSWERS = 4
     EVENTS = 5
+    CHALLENGE = 6
+    PROOF = 7
+    PING = 8
+    PONG = 9
 
 
 class AnswerStatus(enum.IntEnum):
@@ -42,7 +48,11 @@ class AnswerStatus(enum.IntEnum):
 
 def json_frame(frame_type: FrameType, value: Any) -> bytes:
     """Return a whole frame with a JSON body."""
-    body = orjson.dumps(value)
+    return whole_frame(frame_type, orjson.dumps(value))
+
+
+def whole_frame(frame_type: FrameType, body: bytes = b"") -> bytes:
+    """Return a frame with its header; nobody asks for its number."""
     return frame_header(frame_type, 0, len(body)) + body
 
 

@@ -68,6 +68,10 @@ def test_what_is_said_outright_holds_everywhere(tmp_path):
         ({"shards": "32", "spares": "128"}, "multiconnect node"),
         ({"store": "memory://"}, "one process"),
         ({"account_cc": "1"}, "account_phone_number"),
+        ({"lanes": "0.0.0.0"}, "the address under which this host is reached"),
+        ({"lane_secret": "short"}, "at least 32"),
+        ({"lane_tls_cert": "c"}, "lane_tls_ca belong together"),
+        (dict.fromkeys(("lane_tls_cert", "lane_tls_key", "lane_tls_ca"), "gone"), "lane_tls_cert"),
         ({"upstream": "https://graph.example"}, "MULTICONNECT_UPSTREAM_TOKEN"),
         (
             {"upstream": "https://graph.example", "upstream_token": "t"},
@@ -80,8 +84,28 @@ def test_contradictions_are_named(tmp_path, flags, words):
         settings(tmp_path, **flags)
 
 
+@pytest.mark.parametrize("lanes", ["10.0.0.1", "10.0.0.1:7000", "fd00::1", "host-a"])
+def test_lanes_off_this_machine_need_credentials(tmp_path, lanes):
+    with pytest.raises(InvalidSettings, match=r"no lane credentials; expected some.*--lane-secret"):
+        settings(tmp_path, lanes=lanes)
+    assert settings(tmp_path, lanes=lanes, lane_secret="s" * 32).lane_credentials
+    files = {name: tmp_path / name for name in ("lane_tls_cert", "lane_tls_key", "lane_tls_ca")}
+    for file in files.values():
+        file.touch()
+    paths = {name: str(file) for name, file in files.items()}
+    assert settings(tmp_path, lanes=lanes, **paths).lane_credentials.has_tls
+
+
+@pytest.mark.parametrize("lanes", ["unix", "127.0.0.1", "::1", "localhost"])
+def test_lanes_on_this_machine_need_none(tmp_path, lanes):
+    assert not settings(tmp_path, lanes=lanes).lane_credentials
+
+
 def test_no_secret_is_shown(tmp_path):
-    secrets = ["upstream_token", "account_cert", "account_pin", "verify_token", "app_secret"]
+    secrets = [
+        "upstream_token", "lane_secret", "account_cert", "account_pin", "verify_token", "app_secret"
+    ]  # fmt: skip
     assert [o.name for o in OPTIONS if o.secret] == secrets
-    found = settings(tmp_path, **dict.fromkeys(secrets, "987654"))
+    values = dict.fromkeys(secrets, "987654") | {"lane_secret": "987654" * 6}
+    found = settings(tmp_path, **values)
     assert "987654" not in repr(found)

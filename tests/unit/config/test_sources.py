@@ -81,6 +81,14 @@ def test_a_secret_may_lie_in_a_file(found, tmp_path):
     assert found(toml='upstream_token_file = "token"\n').values["upstream_token"] == "s3cret"
 
 
+def test_a_flag_names_the_file_of_a_secret_and_wins(found, tmp_path):
+    (tmp_path / "one").write_text("of the flag\n")
+    flags = {"app_secret_file": str(tmp_path / "one")}
+    resolved = found(flags, {"MULTICONNECT_APP_SECRET": "of the variable"})
+    assert resolved.values["app_secret"] == "of the flag"
+    assert resolved.origins["app_secret"] == "--app-secret-file"
+
+
 def error(call, *arguments, **options):
     with pytest.raises(InvalidSettings) as caught:
         call(*arguments, **options)
@@ -100,6 +108,7 @@ def error(call, *arguments, **options):
         ({}, {}, "shard = 4", ("'shard'", "did you mean 'shards'")),
         ({}, {}, "shards = [", ("multiconnect.toml", "cannot be read")),
         ({"config": "gone.toml"}, {}, "", ("--config", "'gone.toml'")),
+        ({"lane_secret_file": "/nonexistent"}, {}, "", ("--lane-secret-file", "cannot be read")),
         ({}, {"MULTICONNECT_APP_SECRET_FILE": "/nonexistent"}, "",
          ("MULTICONNECT_APP_SECRET_FILE", "cannot be read")),
     ],

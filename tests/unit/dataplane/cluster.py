@@ -134,6 +134,7 @@ class Wire:
         self.closed = False
         self.frames_in_flight = 0
         self.bytes_in_flight = 0
+        self.problem = ""
         self.frames: deque[bytes] = deque()
         self.answers: deque[tuple[Entry, list[int]]] = deque()
         self._life = 0

@@ -108,6 +108,7 @@ def test_receipts_are_those_of_the_messages_one_by_one(stored, rng):
     receipts = sink.future.result()
     plain = expected(slots, first_ordinals, batches)
     assert list(receipts) == plain
+    assert receipts.ids() == [one.id for one in plain]
     assert len(receipts) == len(plain)
     at = rng.randrange(-len(plain), len(plain))
     assert receipts[at] == plain[at]

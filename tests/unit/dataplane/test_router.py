@@ -8,6 +8,7 @@ import asyncio
 import pytest
 
 from multiconnect._native import read_header
+from multiconnect.dataplane.lane_set import FRAME_EARLY_BYTES
 from multiconnect.dataplane.router import Router
 from multiconnect.dataplane.wire import AnswerStatus
 from multiconnect.errors import (
@@ -37,6 +38,7 @@ class Station:
         self.router = router
         self.ready = True
         self.frames_in_flight = self.bytes_in_flight = 0
+        self.problem = ""
         self.batches = []
         self.next_seq = [0] * SLOTS
         self.answers_at_once = False
@@ -250,6 +252,26 @@ async def test_send_many_is_complete_when_its_last_batch_is(rig, router):
     rig.a.batches.append(held)
     rig.a.answer()
     assert len(await sending) == 100
+
+
+async def test_a_full_frame_leaves_before_the_turn_ends(rig, router):
+    """What is packed after it, in the same turn, goes into another one, answered by itself."""
+    half = [
+        (f"1631555{n:04d}", b'"' + b"." * 1000 + b'"') for n in range(FRAME_EARLY_BYTES // 2000)
+    ]
+    early = [start(router.send_many(half)) for _ in range(2)]
+    late = start(router.send_many(half))
+    await asyncio.sleep(0)
+    assert rig.a.frames_in_flight == 1
+    await until(lambda: rig.a.frames_in_flight == 2)
+    batches = rig.a.batches
+    rig.a.batches = [data for data in batches if read_header(data).producer_seq == 1]
+    rig.a.answer()
+    assert [len(receipts) for receipts in await asyncio.gather(*early)] == [len(half)] * 2
+    assert not late.done()
+    rig.a.batches = [data for data in batches if read_header(data).producer_seq == 2]
+    rig.a.answer()
+    assert len(await late) == len(half)
 
 
 async def test_events_reach_the_reader_and_only_one_that_wants_them(rig, router):

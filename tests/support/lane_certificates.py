@@ -1,0 +1,105 @@
+"""Certificates for lanes: of a cluster's CA, and of a stranger's. Good from 2020 to 2120.
+
+They all have one key, which is no secret. "host" may be an owner and a router at 127.0.0.1,
+"sender" a router only, "elsewhere" is a host at another address, "foreign" is signed by a stranger.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from multiconnect import LaneCredentials
+
+
+def tls_credentials(folder: Path, name: str = "host", ca: str = "cluster") -> LaneCredentials:
+    """Write the files of one end into a folder; return its credentials."""
+    for file, text in (("key", KEY), (name, CERTIFICATES[name]), (ca, CERTIFICATES[ca])):
+        (folder / f"{file}.pem").write_text(text)
+    paths = [str(folder / f"{file}.pem") for file in (name, "key", ca)]
+    return LaneCredentials((), *paths)
+
+
+KEY = """\
+-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgmK11w2cU7fI8PEDW
+olSHrVYuzbcUOgQfQ8p42jz9unGhRANCAATr/rCydni8GTW8LLcuco2FNeX5XHoZ
+nFZkTMzimb6Rxpaqy2J0cLhQAJgnnIOl/bY+NiWw6QPtYeCvhQc8DSq1
+-----END PRIVATE KEY-----
+"""
+CERTIFICATES = {
+    "cluster": """\
+-----BEGIN CERTIFICATE-----
+MIIBVzCB/aADAgECAgEBMAoGCCqGSM49BAMCMBIxEDAOBgNVBAMMB2NsdXN0ZXIw
+IBcNMjAwMTAxMDAwMDAwWhgPMjEyMDAxMDEwMDAwMDBaMBIxEDAOBgNVBAMMB2Ns
+dXN0ZXIwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAARm3gZelLrje0A0wOc3/mml
+KVLWg7GB6zlUeV7OBf57jlz489xdZuTuSBe9SF392LUb1N+V2+GpWpKWRXAtzVc4
+o0IwQDAPBgNVHRMBAf8EBTADAQH/MA4GA1UdDwEB/wQEAwIBBjAdBgNVHQ4EFgQU
+S5vS40nx7z8DZZFxTAH3pixLn2EwCgYIKoZIzj0EAwIDSQAwRgIhAPWapUET6ykT
+8VOSx3K4qAjwDwc9OOLpT0LPQjS1w5KaAiEAotQBrI5hyLOlqlhis/jKt260o1yE
+v+JrUxBL5ZTTZtI=
+-----END CERTIFICATE-----
+""",
+    "stranger": """\
+-----BEGIN CERTIFICATE-----
+MIIBVzCB/6ADAgECAgEBMAoGCCqGSM49BAMCMBMxETAPBgNVBAMMCHN0cmFuZ2Vy
+MCAXDTIwMDEwMTAwMDAwMFoYDzIxMjAwMTAxMDAwMDAwWjATMREwDwYDVQQDDAhz
+dHJhbmdlcjBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABBi0RhPjnjaNmhR3E8i8
+2gEH6buXXUPRvi5Atw3NaUh5ecewCS5zg+bOUT+uxxmq+fS5z17qkfsjg+d2OZZu
+A22jQjBAMA8GA1UdEwEB/wQFMAMBAf8wDgYDVR0PAQH/BAQDAgEGMB0GA1UdDgQW
+BBQuWu9/mzLNdWP/Nz/yND5HFHbI7DAKBggqhkjOPQQDAgNHADBEAiAtbDhwdnTT
+kT+Jrb/d0ChJkmNs1pWWZbD8RJdzM0XyFQIgfoTrG/bSapcpbv5dznTlIUFkRYa8
+4yYkG65+HRmXvgo=
+-----END CERTIFICATE-----
+""",
+    "host": """\
+-----BEGIN CERTIFICATE-----
+MIIBjzCCATWgAwIBAgIBAjAKBggqhkjOPQQDAjASMRAwDgYDVQQDDAdjbHVzdGVy
+MCAXDTIwMDEwMTAwMDAwMFoYDzIxMjAwMTAxMDAwMDAwWjAPMQ0wCwYDVQQDDARo
+b3N0MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE6/6wsnZ4vBk1vCy3LnKNhTXl
++Vx6GZxWZEzM4pm+kcaWqstidHC4UACYJ5yDpf22PjYlsOkD7WHgr4UHPA0qtaN9
+MHswGgYDVR0RBBMwEYcEfwAAAYIJbG9jYWxob3N0MB0GA1UdJQQWMBQGCCsGAQUF
+BwMBBggrBgEFBQcDAjAfBgNVHSMEGDAWgBRLm9LjSfHvPwNlkXFMAfemLEufYTAd
+BgNVHQ4EFgQUoD5YtnZxniyheEKRdNv5kcx/uYAwCgYIKoZIzj0EAwIDSAAwRQIh
+AOzbFSehjzP/dZOFl9bIXFLC1/P8U4CRTCyqVcsyE+QnAiBahGeYncLxcRkhgDfC
++Q6Q4ov2jXILtbKajfMPfrNzmw==
+-----END CERTIFICATE-----
+""",
+    "sender": """\
+-----BEGIN CERTIFICATE-----
+MIIBfDCCASKgAwIBAgIBAzAKBggqhkjOPQQDAjASMRAwDgYDVQQDDAdjbHVzdGVy
+MCAXDTIwMDEwMTAwMDAwMFoYDzIxMjAwMTAxMDAwMDAwWjARMQ8wDQYDVQQDDAZz
+ZW5kZXIwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAATr/rCydni8GTW8LLcuco2F
+NeX5XHoZnFZkTMzimb6Rxpaqy2J0cLhQAJgnnIOl/bY+NiWw6QPtYeCvhQc8DSq1
+o2gwZjAPBgNVHREECDAGhwR/AAABMBMGA1UdJQQMMAoGCCsGAQUFBwMCMB8GA1Ud
+IwQYMBaAFEub0uNJ8e8/A2WRcUwB96YsS59hMB0GA1UdDgQWBBSgPli2dnGeLKF4
+QpF02/mRzH+5gDAKBggqhkjOPQQDAgNIADBFAiBDm79VbhWpxQNca+TxBhlXiIOq
+e1i2YBaWv5Q7OtBSPAIhAJXJj47PWTCBnsoKgwUH4Ul0STvz1KhvkaFhes6oi7Cd
+-----END CERTIFICATE-----
+""",
+    "elsewhere": """\
+-----BEGIN CERTIFICATE-----
+MIIBiTCCAS+gAwIBAgIBBDAKBggqhkjOPQQDAjASMRAwDgYDVQQDDAdjbHVzdGVy
+MCAXDTIwMDEwMTAwMDAwMFoYDzIxMjAwMTAxMDAwMDAwWjAUMRIwEAYDVQQDDAll
+bHNld2hlcmUwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAATr/rCydni8GTW8LLcu
+co2FNeX5XHoZnFZkTMzimb6Rxpaqy2J0cLhQAJgnnIOl/bY+NiWw6QPtYeCvhQc8
+DSq1o3IwcDAPBgNVHREECDAGhwTGEgABMB0GA1UdJQQWMBQGCCsGAQUFBwMBBggr
+BgEFBQcDAjAfBgNVHSMEGDAWgBRLm9LjSfHvPwNlkXFMAfemLEufYTAdBgNVHQ4E
+FgQUoD5YtnZxniyheEKRdNv5kcx/uYAwCgYIKoZIzj0EAwIDSAAwRQIgfdvSpdLZ
+gO3slSy+09Eul2Nty4Rw6jtp8Ndy0YkW1+ACIQD2JcsvmKieRyBTwhsDSY+hvb0a
+bPXurAZXOVwx4dwa1A==
+-----END CERTIFICATE-----
+""",
+    "foreign": """\
+-----BEGIN CERTIFICATE-----
+MIIBiDCCAS6gAwIBAgIBAjAKBggqhkjOPQQDAjATMREwDwYDVQQDDAhzdHJhbmdl
+cjAgFw0yMDAxMDEwMDAwMDBaGA8yMTIwMDEwMTAwMDAwMFowEjEQMA4GA1UEAwwH
+Zm9yZWlnbjBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABOv+sLJ2eLwZNbwsty5y
+jYU15flcehmcVmRMzOKZvpHGlqrLYnRwuFAAmCecg6X9tj42JbDpA+1h4K+FBzwN
+KrWjcjBwMA8GA1UdEQQIMAaHBH8AAAEwHQYDVR0lBBYwFAYIKwYBBQUHAwEGCCsG
+AQUFBwMCMB8GA1UdIwQYMBaAFC5a73+bMs11Y/83P/I0PkcUdsjsMB0GA1UdDgQW
+BBSgPli2dnGeLKF4QpF02/mRzH+5gDAKBggqhkjOPQQDAgNIADBFAiBAdw0dFBql
+ROwWbHkLb5y4o0in24m/cCC/ThxOj90IWgIhAOX0J+iFMRJsV9FtESZQxozffjmq
+uLcQoqmwDvzz+cCR
+-----END CERTIFICATE-----
+""",
+}
