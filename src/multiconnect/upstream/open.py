@@ -69,7 +69,7 @@ def _cloud_api(base_url: str, *, token: str, phone_number_id: str, **options: An
         from multiconnect.upstream.cloud_api.client import CloudApiUpstream  # noqa: PLC0415
     except ImportError as error:
         raise InvalidSettings(
-            'an http(s) upstream needs aiohttp: pip install "multiconnect[server]"'
+            'an http(s) upstream needs httptools: pip install "multiconnect[server]"'
         ) from error
     return CloudApiUpstream(base_url, token=token, phone_number_id=phone_number_id, **options)
 

@@ -21,6 +21,7 @@ from multiconnect.limits import (
 )
 from multiconnect.web.connections import NEVER, ConnectionSet
 from multiconnect.web.errors import overloaded
+from multiconnect.web.express import ExpressLane
 from multiconnect.web.http_protocol import DONE, IDLE, RequestReader
 from multiconnect.web.pipeline import Application, Pipeline
 from multiconnect.web.rendering import CONTINUE, render
@@ -29,9 +30,11 @@ from multiconnect.web.rendering import CONTINUE, render
 class HttpConnection(asyncio.Protocol):
     """One connection."""
 
-    def __init__(self, shared: ConnectionSet, application: Application) -> None:
+    def __init__(
+        self, shared: ConnectionSet, application: Application, express: ExpressLane
+    ) -> None:
         self._shared = shared
-        self._application = application
+        self._express = express
         self._transport: asyncio.Transport | None = None
         self._pipeline = Pipeline(shared, application, self._settle)
         self._reader = RequestReader(shared, "", application.body_limit, self._pipeline.submit)
@@ -78,8 +81,8 @@ class HttpConnection(asyncio.Protocol):
         elif self._unparsed or self._pipeline.is_full():
             self._unparsed += data
             self._pause_reading()
-        else:
-            self._parse(data)
+        elif rest := self._expressed(data):
+            self._parse(rest)
             self._settle()
 
     def eof_received(self) -> bool:
@@ -140,8 +143,21 @@ class HttpConnection(asyncio.Protocol):
             self._transport.abort()
 
     # --- reading -----------------------------------------------------------------------------
+    def _expressed(self, data: bytes) -> bytes:
+        """Let plain sends take the express lane, unless one is half read; return what is left."""
+        at, size = 0, len(data)
+        while at < size and self._reader.phase is IDLE:
+            end = self._express.take(data, at, self._pipeline)
+            if end == at:
+                break
+            at = end
+        return data[at:]
+
     def _parse(self, data: bytes) -> None:
         """Parse in pieces, so that one read cannot bring more requests than may wait."""
+        if self._pipeline.is_full():
+            self._unparsed = data
+            return
         if len(data) <= HTTP_PARSE_BYTES_MAX:
             self._reader.feed(data)
             return
@@ -160,8 +176,8 @@ class HttpConnection(asyncio.Protocol):
         if self._paused:
             self._reader.restart_clock()
         data, self._unparsed = self._unparsed, b""
-        if data:
-            self._parse(data)
+        if rest := self._expressed(data):
+            self._parse(rest)
         if not self._unparsed and not self._pipeline.is_full():
             self._resume_reading()
         self._settle()

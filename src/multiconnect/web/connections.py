@@ -59,6 +59,8 @@ class ConnectionSet:
         self.stopping = False
         #: Handlers that wait for something.
         self.running: set[asyncio.Task[Response]] = set()
+        #: Sends of the express lane that wait; they have no task.
+        self.posted = 0
         #: Bytes of large bodies held.
         self.held_bytes = 0
         #: Counted for /metrics.
@@ -92,7 +94,12 @@ class ConnectionSet:
 
     def may_run(self) -> bool:
         """Return whether one more handler may wait."""
-        return len(self.running) < HTTP_REQUESTS_RUNNING_MAX
+        return self.waiting < HTTP_REQUESTS_RUNNING_MAX
+
+    @property
+    def waiting(self) -> int:
+        """Requests that were started and are not answered."""
+        return len(self.running) + self.posted
 
     def hold(self, count: int) -> bool:
         """Take bytes of the shared budget for bodies; False when it is used up."""

@@ -82,7 +82,7 @@ class _Process(Collector):
     def _gauges(self) -> Iterator[Metric]:
         connections = self._connections
         yield self._gauge("connections", "Open connections.", len(connections))
-        yield self._gauge("running", "Requests that wait for something.", len(connections.running))
+        yield self._gauge("running", "Requests that wait for something.", connections.waiting)
         yield self._gauge("body_bytes", "Bytes of large bodies held.", connections.held_bytes)
 
     def _counters(self) -> Iterator[Metric]:

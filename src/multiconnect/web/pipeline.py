@@ -8,6 +8,7 @@ and a send takes its place in the order of its recipient when it is started (inv
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Coroutine
 from functools import partial
@@ -18,6 +19,8 @@ from multiconnect.web.connections import ConnectionSet
 from multiconnect.web.errors import ApiError, overloaded
 from multiconnect.web.messages import Request, Response
 from multiconnect.web.rendering import render
+
+_log = logging.getLogger(__name__)
 
 Answer = Response | Coroutine[Any, Any, Response]
 
@@ -38,7 +41,7 @@ class Application(Protocol):
         """Take note of what was answered."""
 
 
-class _Exchange:
+class Exchange:
     """A request whose answer must wait, for itself or for its turn."""
 
     __slots__ = ("request", "response")
@@ -46,6 +49,22 @@ class _Exchange:
     def __init__(self, request: Request, response: Response | None = None) -> None:
         self.request = request
         self.response = response
+
+    #: Whether it was started by the express lane, and so before anything that is started later.
+    is_express = False
+
+    def is_parallel(self) -> bool:
+        """Return whether others like it may run beside it."""
+        return self.request.route is not None and self.request.route.parallel
+
+    def is_ready(self) -> bool:
+        """Return whether it can be answered."""
+        return self.response is not None
+
+    def answer(self, pipeline: Pipeline) -> None:
+        """Answer; it is ready, and its turn."""
+        if self.response is not None:
+            pipeline.finish(self.request, self.response)
 
 
 class Pipeline:
@@ -58,7 +77,7 @@ class Pipeline:
         self._application = application
         self._on_progress = on_progress
         self._waiting: deque[Request] = deque()
-        self._running: deque[_Exchange] = deque()
+        self._running: deque[Exchange] = deque()
         self._out: list[bytes] = []
         #: Nothing is started while the peer does not read its answers.
         self.held = False
@@ -96,9 +115,9 @@ class Pipeline:
             if not isinstance(result, Response):
                 self._run(request, result)
             elif running:
-                running.append(_Exchange(request, result))
+                running.append(Exchange(request, result))
             else:
-                self._finish(request, result)
+                self.finish(request, result)
 
     def take(self) -> bytes:
         """Start what may start, and return the answers to be written now."""
@@ -116,20 +135,57 @@ class Pipeline:
         while self._waiting:
             self._shared.held_bytes -= self._waiting.popleft().held_bytes
 
+    # --- the express lane --------------------------------------------------------------------
+    def may_express(self) -> bool:
+        """Return whether a request that takes the express lane may be started now.
+
+        Not behind one that took the long way: that one takes its place when its task runs.
+        """
+        running = self._running
+        if self._waiting or self.held or self.ended or not self._shared.may_run():
+            return False
+        return not running or (running[-1].is_express and len(running) < HTTP_PIPELINE_MAX)
+
+    def join(self, exchange: Exchange) -> None:
+        """Take a request that was started; `told` must follow."""
+        self._shared.posted += 1
+        self._running.append(exchange)
+
+    def told(self) -> None:
+        """Answer what may be answered, now that one that joined is ready.
+
+        Raises nothing: it is called amidst the work of the router, which has others to tell.
+        """
+        self._shared.posted -= 1
+        try:
+            self._answer_ready()
+            self._on_progress()
+        except Exception:
+            _log.exception("answering_failed")
+
+    def failure(self, request: Request, error: Exception) -> Response:
+        """Return the answer for one that joined and failed."""
+        return self._application.failed(request, error)
+
+    def is_open(self) -> bool:
+        """Return whether the connection lives on after an answer given now."""
+        return not (self.ended or self._shared.stopping)
+
+    def put(self, data: bytes) -> None:
+        """Add an answer to those that are to be written."""
+        self._out.append(data)
+
     # --- inside ------------------------------------------------------------------------------
     def _may_join(self, request: Request) -> bool:
-        last = self._running[-1].request.route
-        this = request.route
         return (
-            this is not None
-            and this.parallel
-            and last is not None
-            and last.parallel
+            request.route is not None
+            and request.route.parallel
+            and self._running[-1].is_parallel()
             and len(self._running) < HTTP_PIPELINE_MAX
         )
 
     def _run(self, request: Request, coroutine: Coroutine[Any, Any, Response]) -> None:
-        exchange = _Exchange(request)
+        exchange = Exchange(request)
         self._running.append(exchange)
         if not self._shared.may_run():
             coroutine.close()
@@ -140,7 +196,7 @@ class Pipeline:
         self._shared.running.add(task)
         task.add_done_callback(partial(self._ran, exchange))
 
-    def _ran(self, exchange: _Exchange, task: asyncio.Task[Response]) -> None:
+    def _ran(self, exchange: Exchange, task: asyncio.Task[Response]) -> None:
         self._shared.running.discard(task)
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
         if error is None:
@@ -152,10 +208,10 @@ class Pipeline:
 
     def _answer_ready(self) -> None:
         running = self._running
-        while running and (response := running[0].response) is not None:
-            self._finish(running.popleft().request, response)
+        while running and running[0].is_ready():
+            running.popleft().answer(self)
 
-    def _finish(self, request: Request, response: Response) -> None:
+    def finish(self, request: Request, response: Response) -> None:
         """Answer one request in its turn."""
         shared = self._shared
         if request.held_bytes:

@@ -6,10 +6,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, Protocol
 
+from multiconnect.dataplane.receipts import Promise
 from multiconnect.model.message import Kind, Receipt
+
+
+class ReceiptsLike(Protocol):
+    """Receipts of many messages, in order."""
+
+    def __len__(self) -> int:
+        """Return the number of messages."""
+
+    def ids(self) -> list[str]:
+        """Return the ids of the messages."""
 
 
 class SendPort(Protocol):
@@ -33,6 +44,21 @@ class SendPort(Protocol):
     ) -> Receipt:
         """Store one message."""
 
+    def post(
+        self,
+        recipient: str,
+        payload: bytes,
+        promise: Promise,
+        *,
+        idempotency_key: str = "",
+        expires_at_ms: int = 0,
+        timeout_s: float | None = None,
+    ) -> bool:
+        """Store one message and tell `promise`, after this call, what became of it.
+
+        False: there is no room just now, and nothing was taken.
+        """
+
     async def send_many(
         self,
         items: Iterable[tuple[str, dict[str, Any] | bytes]],
@@ -40,7 +66,7 @@ class SendPort(Protocol):
         account: str = "",
         kind: Kind = Kind.SEND,
         timeout_s: float | None = None,
-    ) -> Sequence[Receipt]:
+    ) -> ReceiptsLike:
         """Store many; one receipt each, in order."""
 
     async def send_inbound(

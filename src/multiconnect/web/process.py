@@ -43,7 +43,7 @@ async def run(context: ChildContext) -> None:
     try:
         if not await store.control.join(context.node(settings.http_url)):
             raise Refused(f"{settings.incarnation} has run before; a supervisor names it anew")
-        async with Router(store, events=False) as router:
+        async with Router(store, events=False, lanes=settings.lane_credentials) as router:
             server = WebServer(store.control, router, web_settings(settings))
             await server.start(sock=_listening(settings.listen_fd))
             gc.collect()

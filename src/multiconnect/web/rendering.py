@@ -26,7 +26,7 @@ def render(
 ) -> bytes:
     """Return the whole response; to a HEAD request everything but the body."""
     body = response.body
-    head = _head(response.status, response.content_type)
+    head = head_of(response.status, response.content_type)
     if keep_alive and not legacy and not response.headers and not is_head:
         return b"%b%d\r\n%b\r\n%b" % (head, len(body), date, body)
     connection = b""
@@ -40,7 +40,8 @@ def render(
 
 
 @lru_cache(maxsize=256)
-def _head(status: int, content_type: bytes) -> bytes:
+def head_of(status: int, content_type: bytes) -> bytes:
+    """Return a head up to the number that Content-Length says."""
     # nosniff: what a business stores as text must never run as a script in somebody's browser.
     return (
         f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"

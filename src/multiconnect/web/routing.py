@@ -55,6 +55,10 @@ class RouteTable:
             if route.method == "GET":
                 methods.setdefault(b"HEAD", route)
 
+    def fixed(self, method: str, path: str) -> Route:
+        """Return the route of a fixed path."""
+        return self._fixed[path.encode()][method.encode()]
+
     def find(self, request: Request) -> Route:
         """Set `request.route` and `request.params`; raise ApiError 404 or 405."""
         methods = self._fixed.get(request.path)

@@ -22,6 +22,7 @@ from multiconnect.web.application import WebApplication
 from multiconnect.web.auth import Authenticator
 from multiconnect.web.connection import HttpConnection
 from multiconnect.web.connections import ConnectionSet
+from multiconnect.web.express import ExpressLane
 from multiconnect.web.figures import Figures
 from multiconnect.web.openapi import document
 from multiconnect.web.ports import SendPort
@@ -74,11 +75,13 @@ class WebServer:
         """Listen on host and port, or on a bound socket; raise OSError or InvalidSettings."""
         tls = tls_context(self._settings.tls_cert, self._settings.tls_key)
         services = self._services = self._new_services()
-        application = WebApplication(services, RouteTable(ROUTES))
+        table = RouteTable(ROUTES)
+        application = WebApplication(services, table)
         shared = services.connections
+        express = ExpressLane(services, table.fixed("POST", "/v1/messages"))
         where = {"sock": sock} if sock is not None else {"host": host, "port": port}
         self._server = await asyncio.get_running_loop().create_server(
-            lambda: HttpConnection(shared, application),
+            lambda: HttpConnection(shared, application, express),
             backlog=_BACKLOG,
             ssl=tls,
             ssl_handshake_timeout=HTTP_HEADER_DEADLINE_S if tls else None,

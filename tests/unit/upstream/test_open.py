@@ -75,9 +75,9 @@ def test_the_token_is_not_in_the_repr():
     assert repr(upstream) == "CloudApiUpstream(https://graph.example/v24.0/1065/messages)"
 
 
-def test_without_aiohttp_the_remedy_is_named_and_the_rest_works():
+def test_without_httptools_the_remedy_is_named_and_the_rest_works():
     program = (
-        "import sys; sys.modules['aiohttp'] = None\n"
+        "import sys; sys.modules['httptools'] = None\n"
         "from multiconnect.upstream.open import open_upstream\n"
         "import multiconnect.upstream.cloud_api.throttle\n"
         "open_upstream('null'), open_upstream(print)\n"

@@ -2,13 +2,14 @@
 
 import asyncio
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from multiconnect._native import canonical, slot_of
+from multiconnect.dataplane.receipts import Promise
 from multiconnect.errors import IdempotencyConflict
 from multiconnect.model.message import Kind, Receipt, Stream
 from multiconnect.model.message_id import encode_id
@@ -28,6 +29,13 @@ class Stored:
     id: str
 
 
+class StoredReceipts(list[Receipt]):
+    """Receipts as a router returns them."""
+
+    def ids(self) -> list[str]:
+        return [receipt.id for receipt in self]
+
+
 class MemorySender:
     """Stores messages once `gate` is open; `error`, if set, is raised instead."""
 
@@ -41,6 +49,9 @@ class MemorySender:
         #: Recipients whose messages wait for their own event.
         self.held: dict[str, asyncio.Event] = {}
         self.calls = 0
+        #: How many came through `post`, which takes nothing while there is no room.
+        self.posted = 0
+        self.has_room = True
         self.timeouts: list[float | None] = []
         self._next: dict[tuple[Stream, int], int] = {}
         self._keys: dict[tuple[str, str, str], tuple[bytes, Receipt]] = {}
@@ -71,6 +82,30 @@ class MemorySender:
             expires_at_ms,
         )
 
+    def post(
+        self,
+        recipient: str,
+        payload: bytes,
+        promise: Promise,
+        *,
+        idempotency_key: str = "",
+        expires_at_ms: int = 0,
+        timeout_s: float | None = None,
+    ) -> bool:
+        if not self.has_room:
+            return False
+        sending = self.send(
+            canonical(recipient),
+            payload,
+            idempotency_key=idempotency_key,
+            expires_at_ms=expires_at_ms,
+            timeout_s=timeout_s,
+        )
+        self.posted += 1
+        task = asyncio.get_running_loop().create_task(sending)
+        task.add_done_callback(lambda done: _tell(promise, done))
+        return True
+
     async def send_many(
         self,
         items: Iterable[tuple[str, dict[str, Any] | bytes]],
@@ -78,13 +113,13 @@ class MemorySender:
         account: str = "",
         kind: Kind = Kind.SEND,
         timeout_s: float | None = None,
-    ) -> Sequence[Receipt]:
+    ) -> StoredReceipts:
         named = [(canonical(recipient), payload) for recipient, payload in items]
         await self._enter(timeout_s)
-        return [
+        return StoredReceipts(
             self._store(Stream.OUTBOUND, slot_of(name), name, payload, kind, account, "", 0)
             for name, payload in named
-        ]
+        )
 
     async def send_inbound(
         self,
@@ -134,3 +169,12 @@ class MemorySender:
             self._keys[account, name, key] = (digest, receipt)
         self.stored.append(Stored(name, body, kind, stream, slot, key, expires_at_ms, message_id))
         return receipt
+
+
+def _tell(promise: Promise, done: asyncio.Task[Receipt]) -> None:
+    error = done.exception()
+    if error is None:
+        promise.set_result(done.result())
+    else:
+        assert isinstance(error, Exception)
+        promise.set_exception(error)

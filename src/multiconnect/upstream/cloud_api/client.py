@@ -1,4 +1,4 @@
-"""The Cloud API over HTTP: a pool of connections, deadlines, and one outcome per message.
+"""The Cloud API: encode, post, decode; one outcome per message, whatever happens.
 
 Guarantees: a failure before a connection stood is a plain retry; any failure after that is
 ambiguous, because the request may have been read (invariant 6). A POST is never repeated in here.
@@ -13,21 +13,19 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import aiohttp
-import yarl
-
 from multiconnect.errors import Closed, InvalidPayload, InvalidSettings
 from multiconnect.limits import (
     UPSTREAM_BATCH_MAX,
     UPSTREAM_CONNECT_TIMEOUT_S,
     UPSTREAM_IN_FLIGHT_MAX,
-    UPSTREAM_KEEPALIVE_S,
-    UPSTREAM_REPLY_BYTES_MAX,
     UPSTREAM_REQUEST_DEADLINE_S,
 )
 from multiconnect.model.message import Message, Outcome
+from multiconnect.upstream.cloud_api.address import address_of
 from multiconnect.upstream.cloud_api.codec import CloudApiCodec
 from multiconnect.upstream.cloud_api.errors import Action, ErrorTable
+from multiconnect.upstream.cloud_api.exchange import Lost
+from multiconnect.upstream.cloud_api.pool import NotConnected, Pool
 from multiconnect.upstream.dialect import DUPLICATE_HEADER
 from multiconnect.upstream.reason import safe_reason
 
@@ -48,6 +46,7 @@ class Deadlines:
 
 
 _DEADLINES = Deadlines()
+_DUPLICATE = f"{DUPLICATE_HEADER}: 1\r\n".encode()
 
 
 class CloudApiUpstream:
@@ -71,88 +70,73 @@ class CloudApiUpstream:
         self.batch_max = batch_max
         self.in_flight_max = in_flight_max
         self._codec = CloudApiCodec(version, phone_number_id, ErrorTable(error_actions))
-        base = _checked_base(base_url)
-        self._origin = str(base.origin())
-        self._url = yarl.URL(str(base).rstrip("/") + self._codec.path)
+        self._address = address_of(base_url)
         self._token = _checked_token(token)
-        self._timeout = aiohttp.ClientTimeout(
-            total=deadlines.request_s, connect=deadlines.connect_s
-        )
+        self._head = self._new_head()
+        self._deadlines = deadlines
         self._room = asyncio.Semaphore(in_flight_max)
-        self._session: aiohttp.ClientSession | None = None
+        self._pool: Pool | None = None
         self._reachable = True
 
     def __repr__(self) -> str:
-        return f"CloudApiUpstream({self._origin}{self._codec.path})"
+        return f"CloudApiUpstream({self._address.origin}{self._codec.path})"
 
     async def start(self) -> None:
         """Make the pool; no connection is opened before the first message."""
-        if self._session is not None:
-            return
-        connector = aiohttp.TCPConnector(
-            limit=self.in_flight_max, keepalive_timeout=UPSTREAM_KEEPALIVE_S
-        )
-        self._session = aiohttp.ClientSession(
-            connector=connector,
-            timeout=self._timeout,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers={
-                "Authorization": f"Bearer {self._token}",
-                "Content-Type": "application/json",
-                "User-Agent": "multiconnect",
-            },
-        )
+        if self._pool is None:
+            self._pool = Pool(
+                self._address,
+                connect_s=self._deadlines.connect_s,
+                request_s=self._deadlines.request_s,
+            )
 
     async def send(self, messages: Sequence[Message]) -> Sequence[Outcome]:
         """POST the messages at the same time, at most `in_flight_max` over all calls."""
-        if self._session is None:
+        pool = self._pool
+        if pool is None:
             raise Closed("the Cloud API connector is not started, or closed")
         if len(messages) == 1:
-            return [await self._send_one(self._session, messages[0])]
-        return await asyncio.gather(*(self._send_one(self._session, m) for m in messages))
+            return [await self._send_one(pool, messages[0])]
+        return await asyncio.gather(*(self._send_one(pool, m) for m in messages))
 
     async def aclose(self) -> None:
         """Close the pool; what is in flight ends as ambiguous."""
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.close()
 
-    async def _send_one(self, session: aiohttp.ClientSession, message: Message) -> Outcome:
+    async def _send_one(self, pool: Pool, message: Message) -> Outcome:
         try:
             _, body = self._codec.encode(message)
         except InvalidPayload as error:
             return Outcome.failed(str(error))
+        marked = _DUPLICATE if message.possible_duplicate else b""
+        request = b"%b%bContent-Length: %d\r\n\r\n%b" % (self._head, marked, len(body), body)
         async with self._room:
-            outcome = await self._exchange(session, message, body)
+            outcome = await self._exchange(pool, message, request)
         if self._token in outcome.reason:  # A proxy may quote the request.
             reason = safe_reason(outcome.reason, secret=self._token)
             outcome = dataclasses.replace(outcome, reason=reason)
         return outcome
 
-    async def _exchange(
-        self, session: aiohttp.ClientSession, message: Message, body: bytes
-    ) -> Outcome:
-        headers = {DUPLICATE_HEADER: "1"} if message.possible_duplicate else None
+    async def _exchange(self, pool: Pool, message: Message, request: bytes) -> Outcome:
         try:
-            async with session.post(
-                self._url, data=body, headers=headers, allow_redirects=False
-            ) as response:
-                reply = await _read_reply(response)
-                outcome = self._codec.decode(message, response.status, response.headers, reply)
-        except Exception as error:
+            reply = await pool.post(request)
+        except (NotConnected, Lost, TimeoutError) as error:
             return self._transport_failure(error)
         self._note_reachable(True, "")
-        return outcome
+        return self._codec.decode(message, reply.status, reply.headers, reply.body)
 
     def _transport_failure(self, error: Exception) -> Outcome:
-        if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
-            reason = f"no connection to {self._origin}: {_cause(error)}"
+        origin = self._address.origin
+        if isinstance(error, NotConnected):
+            reason = f"no connection to {origin}: {error}"
             self._note_reachable(False, reason)
             return Outcome.retry(reason)
         if isinstance(error, TimeoutError):
-            reason = f"no reply from {self._origin} within {self._timeout.total} s"
+            reason = f"no reply from {origin} within {self._deadlines.request_s} s"
         else:
-            reason = f"connection to {self._origin} lost: {_cause(error)}"
+            reason = f"connection to {origin} lost: {error}"
         return Outcome.retry(reason, ambiguous=True)
 
     def _note_reachable(self, reachable: bool, reason: str) -> None:
@@ -161,43 +145,22 @@ class CloudApiUpstream:
             return
         self._reachable = reachable
         if reachable:
-            _log.info("upstream %s answers again", self._origin)
+            _log.info("upstream %s answers again", self._address.origin)
         else:
             _log.warning("upstream is unreachable, messages will be tried again: %s", reason)
 
-
-async def _read_reply(response: aiohttp.ClientResponse) -> bytes:
-    # One byte beyond the limit makes the JSON unreadable, which is "don't know".
-    length = response.content_length
-    if length is not None and length <= UPSTREAM_REPLY_BYTES_MAX:
-        return await response.read()
-    reply = bytearray()
-    async for chunk in response.content.iter_any():
-        reply += chunk
-        if len(reply) > UPSTREAM_REPLY_BYTES_MAX:
-            response.close()
-            return b""
-    return bytes(reply)
-
-
-def _cause(error: Exception) -> str:
-    # Only the system's own words: aiohttp's may quote what went over the wire.
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return type(error).__name__
-
-
-def _checked_base(base_url: str) -> yarl.URL:
-    try:
-        url = yarl.URL(base_url)
-        usable = url.scheme in ("http", "https") and bool(url.host)
-    except ValueError:
-        raise InvalidSettings("the upstream URL is malformed; expected https://HOST") from None
-    if not usable or url.query_string or url.fragment or url.user or url.password:
-        raise InvalidSettings(
-            "the upstream URL must be http(s)://HOST[:PORT][/PATH], without login or query"
-        )
-    return url
+    def _new_head(self) -> bytes:
+        """Return what all requests begin with; a header, the length and the body follow."""
+        lines = [
+            f"POST {self._address.path}{self._codec.path} HTTP/1.1",
+            f"Host: {self._address.authority}",
+            f"Authorization: Bearer {self._token}",
+            "Content-Type: application/json",
+            "Accept: application/json",
+            "User-Agent: multiconnect",
+            "",
+        ]
+        return "\r\n".join(lines).encode()
 
 
 def _checked_token(token: str) -> str:

@@ -1,30 +1,31 @@
 """`POST /v1/messages/batch`: many messages, one line of outcome for each, in order.
 
-The body is NDJSON (one message a line, stored as the bytes of that line) or a JSON array (whose
-elements are written anew). Good messages are stored even when others are bad; the answer is 201
-when all are, 200 when some are not, and an error as a whole when storing them failed.
+The body is NDJSON (one message a line) or a JSON array; each message is stored as the bytes it is
+written in. Good messages are stored even when others are bad; the answer is 201 when all are, 200
+when some are not, and an error as a whole when storing them failed.
+
+Plain text messages are checked by the compiled core; the others, and whatever it does not
+understand, by the same rules as single messages.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
-from multiconnect._native import canonical
+from multiconnect._native import array_elements, canonical, id_lines, plain_array, plain_lines
 from multiconnect.errors import InvalidRecipient
 from multiconnect.limits import HTTP_BATCH_MESSAGES_MAX, HTTP_BATCH_STEP, HTTP_BODY_BYTES_MAX
-from multiconnect.model.message import Receipt
 from multiconnect.web.errors import ApiError, invalid, malformed, not_required, of_exception
 from multiconnect.web.fields import json_object, json_value
 from multiconnect.web.message_schema import recipient_of
 from multiconnect.web.messages import NDJSON, Request, Response
 from multiconnect.web.services import Services
 
-#: What is sent on, and where it stood; or why it is not.
-_Checked = tuple[str, bytes] | ApiError
+#: What is sent on: the recipient and the message.
+_Good = tuple[str, bytes]
 
 
 async def post(services: Services, request: Request) -> Response:
@@ -32,59 +33,73 @@ async def post(services: Services, request: Request) -> Response:
     if b"idempotency-key" in request.headers:
         raise not_required("Idempotency-Key", "a batch has none; send single messages for that")
     checked = await _check_all(request.body)
-    good = [entry for entry in checked if not isinstance(entry, ApiError)]
-    receipts: Sequence[Receipt] = ()
+    good = [entry for entry in checked if isinstance(entry, tuple)]
+    ids: list[str] = []
     if good:
         timeout_s = services.settings.send_timeout_s
         receipts = await services.sender.send_many(good, timeout_s=timeout_s)
         services.figures.messages_accepted += len(good)
-    body = await _lines(checked, receipts)
-    return Response(201 if len(good) == len(checked) else 200, body, NDJSON)
+        ids = receipts.ids()
+    if len(good) == len(checked):
+        return Response(201, id_lines(ids, 0), NDJSON)
+    return Response(200, await _lines(checked, ids), NDJSON)
 
 
-async def _check_all(body: bytes) -> list[_Checked]:
-    checked: list[_Checked] = []
-    for raw in _split(body):
-        checked.append(_check(raw))
-        if len(checked) % HTTP_BATCH_STEP == 0:
-            if len(checked) > HTTP_BATCH_MESSAGES_MAX:
-                break
-            await asyncio.sleep(0)
+async def _check_all(body: bytes) -> list[_Good | ApiError]:
+    is_array = body.lstrip()[:1] == b"["
+    checked = await (_check_array(body) if is_array else _check_lines(body))
     if len(checked) > HTTP_BATCH_MESSAGES_MAX:
-        raise ApiError(
-            413, 1001, f"the batch has more messages than {HTTP_BATCH_MESSAGES_MAX}, the limit"
-        )
+        raise _too_many()
     if not checked:
         raise malformed("the batch is empty; expected NDJSON, or a JSON array of messages")
     return checked
 
 
-def _split(body: bytes) -> Iterator[bytes | Any]:
-    """Return the messages: bytes of a line, or elements of the array."""
-    if body.lstrip()[:1] == b"[":
-        value = json_value(body)
-        if not isinstance(value, list):
-            raise invalid("the body", value, "NDJSON, or a JSON array of messages")
-        yield from value
-        return
-    start = 0
-    while start < len(body):
-        end = body.find(b"\n", start)
-        end = len(body) if end < 0 else end
-        line = body[start:end].strip()
-        start = end + 1
-        if line:
-            yield line
-
-
-def _check(raw: bytes | Any) -> _Checked:
-    try:
-        if isinstance(raw, bytes):
-            message, payload = json_object(raw), raw
-        elif isinstance(raw, dict):
-            message, payload = raw, orjson.dumps(raw)
+async def _check_lines(body: bytes) -> list[_Good | ApiError]:
+    checked: list[_Good | ApiError] = []
+    at = 0
+    while at < len(body) and len(checked) <= HTTP_BATCH_MESSAGES_MAX:
+        found: list[_Good | bytes] = []
+        at, others = plain_lines(body, at, HTTP_BATCH_STEP, found)
+        if others:
+            checked += [_check_line(line) if isinstance(line, bytes) else line for line in found]
         else:
-            return invalid("the message", raw, "a JSON object")
+            checked += cast(list[_Good], found)
+        if at < len(body):
+            await asyncio.sleep(0)
+    return checked
+
+
+async def _check_array(body: bytes) -> list[_Good | ApiError]:
+    plain = plain_array(body, HTTP_BATCH_MESSAGES_MAX + 1)
+    if plain is not None:
+        return list(plain)
+    values = json_value(body)
+    if len(values) > HTTP_BATCH_MESSAGES_MAX:
+        raise _too_many()
+    checked: list[_Good | ApiError] = []
+    for value, raw in zip(values, array_elements(body), strict=True):
+        checked.append(_check_element(value, raw))
+        if len(checked) % HTTP_BATCH_STEP == 0:
+            await asyncio.sleep(0)
+    return checked
+
+
+def _check_line(raw: bytes) -> _Good | ApiError:
+    try:
+        return _check(json_object(raw), raw)
+    except ApiError as refusal:
+        return refusal
+
+
+def _check_element(value: Any, raw: bytes) -> _Good | ApiError:
+    if not isinstance(value, dict):
+        return invalid("the message", value, "a JSON object")
+    return _check(value, raw)
+
+
+def _check(message: dict[str, Any], raw: bytes) -> _Good | ApiError:
+    try:
         recipient = canonical(recipient_of(message))
     except ApiError as refusal:
         return refusal
@@ -92,22 +107,29 @@ def _check(raw: bytes | Any) -> _Checked:
         return of_exception(error) or malformed("to is not a recipient")
     if "ttl" in message:
         return not_required("ttl", "a batch has none; send single messages for that")
-    if len(payload) > HTTP_BODY_BYTES_MAX:
+    if len(raw) > HTTP_BODY_BYTES_MAX:
         return ApiError(
-            400, 1001, f"the message has {len(payload)} bytes; the limit is {HTTP_BODY_BYTES_MAX}"
+            400, 1001, f"the message has {len(raw)} bytes; the limit is {HTTP_BODY_BYTES_MAX}"
         )
-    return recipient, payload
+    return recipient, raw
 
 
-async def _lines(checked: list[_Checked], receipts: Sequence[Receipt]) -> bytes:
+def _too_many() -> ApiError:
+    return ApiError(
+        413, 1001, f"the batch has more messages than {HTTP_BATCH_MESSAGES_MAX}, the limit"
+    )
+
+
+async def _lines(checked: list[_Good | ApiError], ids: list[str]) -> bytes:
+    """Return the lines of a batch of which some were refused."""
     lines: list[bytes] = []
-    stored = iter(receipts)
+    stored = 0
     for index, entry in enumerate(checked):
         if isinstance(entry, ApiError):
-            lines.append(orjson.dumps({"index": index, "errors": [entry.entry()]}))
+            lines.append(orjson.dumps({"index": index, "errors": [entry.entry()]}) + b"\n")
         else:
-            lines.append(b'{"index":%d,"id":"%b"}' % (index, next(stored).id.encode()))
+            lines.append(id_lines(ids[stored : stored + 1], index))
+            stored += 1
         if index % HTTP_BATCH_STEP == HTTP_BATCH_STEP - 1:
             await asyncio.sleep(0)
-    lines.append(b"")
-    return b"\n".join(lines)
+    return b"".join(lines)

@@ -12,7 +12,7 @@ from typing import Any, Final
 import orjson
 
 from multiconnect.limits import IDEMPOTENCY_KEY_BYTES_MAX
-from multiconnect.model.message import Kind, Stream
+from multiconnect.model.message import Kind, Receipt, Stream
 from multiconnect.model.message_id import decode_id
 from multiconnect.web.errors import META, ApiError, answer, invalid, too_long
 from multiconnect.web.fields import json_object, refuse_unknown, text
@@ -20,23 +20,27 @@ from multiconnect.web.message_schema import expires_at_ms, recipient_of
 from multiconnect.web.messages import Request, Response
 from multiconnect.web.services import Services
 
-_META_JSON: Final = orjson.dumps(META)
+#: What stands around the id in the answer.
+BEFORE_ID: Final = b'{"messages":[{"id":"'
+AFTER_ID: Final = b'"}],"meta":%b}' % orjson.dumps(META)
 _READ_KEY: Final = "read"
 _MESSAGE_ID_CHARS_MAX: Final = 250
 
 
 def post(services: Services, request: Request) -> Coroutine[Any, Any, Response]:
     """Check a message here and now; return the coroutine that stores it."""
-    message = json_object(request.body)
-    recipient = recipient_of(message)
+    recipient, expiry_ms = recipient_and_expiry(services, request.body)
     key = request.headers.get(b"idempotency-key")
-    return _store(
-        services,
-        recipient,
-        request.body,
-        "" if key is None else key_of(key),
-        expires_at_ms(message, services.clock.wall_ms()) if "ttl" in message else 0,
-    )
+    return _store(services, recipient, request.body, "" if key is None else key_of(key), expiry_ms)
+
+
+def recipient_and_expiry(services: Services, body: bytes) -> tuple[str, int]:
+    """Check a message; return whom it is for, and until when (0: for ever)."""
+    message = json_object(body)
+    recipient = recipient_of(message)
+    if "ttl" not in message:
+        return recipient, 0
+    return recipient, expires_at_ms(message, services.clock.wall_ms())
 
 
 async def _store(
@@ -49,13 +53,21 @@ async def _store(
         expires_at_ms=expiry_ms,
         timeout_s=services.settings.send_timeout_s,
     )
+    count_accepted(services, receipt)
+    return created(receipt)
+
+
+def count_accepted(services: Services, receipt: Receipt) -> None:
+    """Count a message that is stored, or was before."""
     if receipt.repeated:
         services.figures.messages_repeated += 1
     else:
         services.figures.messages_accepted += 1
-    return Response(
-        201, b'{"messages":[{"id":"%b"}],"meta":%b}' % (receipt.id.encode(), _META_JSON)
-    )
+
+
+def created(receipt: Receipt) -> Response:
+    """Return the answer to a message that is stored."""
+    return Response(201, BEFORE_ID + receipt.id.encode() + AFTER_ID)
 
 
 async def put(services: Services, request: Request) -> Response:
