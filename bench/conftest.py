@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
 import pytest
 
 from bench.figures import Meter
+from bench.place import place_for_stores
 from bench.traffic import Traffic, make_traffic
 from multiconnect.loop import new_event_loop
 
-ROOT = Path(__file__).resolve().parent.parent
 ROUNDS, ROUNDS_QUICK = 7, 3
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add --quick, which `python -m bench --quick` passes on."""
+    """Add --quick and --long, which `python -m bench` passes on."""
     parser.addoption("--quick", action="store_true", help="fewer and shorter rounds")
+    parser.addoption("--long", action="store_true", help="also what takes minutes")
 
 
 @pytest.fixture(scope="session")
 def quick(pytestconfig: pytest.Config) -> bool:
     return bool(pytestconfig.getoption("--quick"))
+
+
+@pytest.fixture(scope="session")
+def long(pytestconfig: pytest.Config) -> bool:
+    return bool(pytestconfig.getoption("--long"))
 
 
 @pytest.fixture
@@ -48,9 +52,6 @@ def runner() -> Iterator[asyncio.Runner]:
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder on the disk of the checkout; /tmp may be memory, which syncs in no time."""
-    place = ROOT / ".cache" / "bench"
-    place.mkdir(parents=True, exist_ok=True)
-    made = Path(mkdtemp(dir=place))
-    yield made
-    shutil.rmtree(made)
+    """A folder on the disk of the checkout."""
+    with place_for_stores() as made:
+        yield made

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from bench.report import others, table
+from bench.report import others, peers, table
 from bench.sampling import PROFILES, profile_table
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -20,7 +20,8 @@ QUIET_LOAD_MAX = 0.8
 def write_docs() -> list[str]:
     """Fill in the page from the committed results; return the names of the parts written."""
     text = PAGE.read_text(encoding="utf-8")
-    parts = {"targets": "latest.json", "others": "latest.json", "machine": "latest.json"}
+    parts = dict.fromkeys(("targets", "others", "peers", "machine"), "latest.json")
+    parts["long"] = "long.json"
     written = []
     for name, file in [*parts.items(), *((p, f"profile-{p}.json") for p in PROFILES)]:
         path = RESULTS / file
@@ -36,6 +37,12 @@ def _part(name: str, result: dict[str, Any]) -> str:
         return table(result["rows"])
     if name == "others":
         return others(result["figures"])
+    if name == "peers":
+        numbers = result["environment"].get("peers", {})
+        named = ", ".join(f"{name} {number}" for name, number in numbers.items())
+        return f"{peers(result['figures'])}\n\n{named}."
+    if name == "long":
+        return f"{_machine(result)}\n\n{table(result['rows'])}\n\n{others(result['figures'])}"
     if name == "machine":
         return _machine(result)
     return profile_table(result)

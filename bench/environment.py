@@ -32,7 +32,7 @@ def environment(*, quick: bool) -> dict[str, Any]:
             "durable": "sqlite, WAL, synchronous=FULL",
             "lane": "memory",
             "sqlite": _sqlite(),
-            "file_system": _file_system(),
+            "file_system": file_system_of(ROOT),
         },
     }
 
@@ -75,11 +75,11 @@ def _sqlite() -> str:
     return apsw.sqlite_lib_version()
 
 
-def _file_system() -> str:
-    """Return the kind of file system that the stores of the benchmarks lie on."""
+def file_system_of(path: Path) -> str:
+    """Return the kind of file system that a path lies on."""
     best, kind = "", ""
     for line in Path("/proc/mounts").read_text().splitlines():
         _, place, found, *_ = line.split()
-        if ROOT.is_relative_to(place) and len(place) >= len(best):
+        if path.is_relative_to(place) and len(place) >= len(best):
             best, kind = place, found
     return kind

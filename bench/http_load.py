@@ -1,22 +1,29 @@
-"""A lean HTTP client: keep-alive connections, one request outstanding on each.
+"""Load over HTTP: requests made beforehand, posted by a program in C (http_client.c).
 
-It exists so that the server is what is measured: requests are bytes made beforehand, and of an
-answer only the status, the length and the number of messages are looked at.
+It exists so that the server is what is measured: client, Web and CoreApp share two cores, and a
+client in Python takes one of them. Of an answer only the status, the length and the number of
+messages are looked at. Keep-alive connections, one request outstanding on each.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import cycle, islice
+from pathlib import Path
+from struct import pack
+from tempfile import TemporaryDirectory
 from time import monotonic
-from typing import cast
 from urllib.parse import urlsplit
 
 from bench.traffic import Traffic
-from multiconnect.loop import new_event_loop
 
+SOURCE = Path(__file__).with_name("http_client.c")
+#: Messages posted before the clock is looked at.
+STEP_MESSAGES = 4000
 #: Distinct requests; beyond them they repeat.
 REQUESTS = 20_000
 
@@ -63,88 +70,40 @@ def _plan(
     return Plan(str(parts.hostname), int(parts.port or 80), requests, messages, connections)
 
 
-async def post(plan: Plan, requests: Iterator[bytes]) -> int:
-    """Post every request; return the messages accepted."""
-    loop = asyncio.get_running_loop()
-    connections = []
-    for _ in range(plan.connections):
-        _, connection = await loop.create_connection(
-            lambda: _Connection(requests, plan.messages, loop.create_future()), plan.host, plan.port
-        )
-        connections.append(connection)
-    await asyncio.gather(*(connection.done for connection in connections))
-    return plan.messages * sum(connection.answers for connection in connections)
+@contextmanager
+def client(plan: Plan) -> Iterator[Callable[[int], int]]:
+    """Connect; yield what posts the next so many requests and returns the messages accepted."""
+    with TemporaryDirectory(prefix="mc-bench-") as folder:
+        program, requests = Path(folder) / "http_client", Path(folder) / "requests"
+        subprocess.run(["cc", "-O2", "-o", program, SOURCE], check=True)
+        requests.write_bytes(b"".join(pack("=I", len(r)) + r for r in plan.requests))
+        numbers = (plan.port, plan.connections, plan.messages)
+        with subprocess.Popen(
+            [program, *map(str, numbers), requests],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process:
+            yield partial(_post, process, plan.messages)
+            assert process.stdin is not None
+            process.stdin.close()
+
+
+def _post(process: subprocess.Popen[str], messages: int, count: int) -> int:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(f"{count}\n")
+    process.stdin.flush()
+    said = process.stdout.readline()
+    if not said.strip().isdigit():
+        raise RuntimeError(f"the load generator ended: {said}{process.stdout.read()}")
+    return int(said) * messages
 
 
 def post_for_a_while(plan: Plan, seconds: float) -> int:
-    """Post for some seconds on a loop of its own; return the messages accepted."""
-    end = monotonic() + seconds
-
-    def until_then() -> Iterator[bytes]:
-        for request in cycle(plan.requests):
-            if monotonic() > end:
-                return
-            yield request
-
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        return runner.run(post(plan, until_then()))
-
-
-class _Connection(asyncio.Protocol):
-    """Sends the next request when the last one is answered; ends when there are no more."""
-
-    def __init__(
-        self, requests: Iterator[bytes], messages: int, done: asyncio.Future[None]
-    ) -> None:
-        self.done = done
-        self.answers = 0
-        self._requests = requests
-        self._lines = messages
-        self._received = b""
-        self._transport: asyncio.Transport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-        self._next()
-
-    def data_received(self, data: bytes) -> None:
-        self._received += data
-        head_end = self._received.find(b"\r\n\r\n")
-        if head_end < 0:
-            return
-        body = self._received[head_end + 4 :]
-        if len(body) < _length(self._received[:head_end]):
-            return
-        accepted = self._received.startswith(b"HTTP/1.1 201 ") and body.count(b'"id"')
-        if accepted != self._lines:
-            self._fail(f"not an acceptance of {self._lines}: {self._received[:300]!r}")
-            return
-        self._received = b""
-        self.answers += 1
-        self._next()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._fail(f"the server closed the connection: {exc}")
-
-    def _next(self) -> None:
-        request = next(self._requests, None)
-        assert self._transport is not None
-        if request is not None:
-            self._transport.write(request)
-        else:
-            if not self.done.done():
-                self.done.set_result(None)
-            self._transport.close()
-
-    def _fail(self, why: str) -> None:
-        if not self.done.done():
-            self.done.set_exception(RuntimeError(why))
-
-
-def _length(head: bytes) -> int:
-    """Return what Content-Length says; header names come in any case."""
-    at = head.lower().find(b"\r\ncontent-length:")
-    if at < 0:
-        raise RuntimeError(f"an answer without Content-Length: {head!r}")
-    end = head.find(b"\r\n", at + 2)
-    return int(head[at + 17 : end if end >= 0 else len(head)])
+    """Post for some seconds; return the messages accepted."""
+    end, accepted = monotonic() + seconds, 0
+    with client(plan) as post:
+        while monotonic() < end:
+            accepted += post(STEP_MESSAGES // plan.messages)
+    return accepted

@@ -36,13 +36,20 @@ class Owner:
 
 
 @contextmanager
-def owner(store_url: str = "memory://", *, paced: bool) -> Iterator[Owner]:
-    """Run an owner with the null upstream, which takes everything at once unless `paced`."""
+def owner(
+    store_url: str = "memory://", *, paced: bool, spare: bool = False, numbers: float = 1.0
+) -> Iterator[Owner]:
+    """Run an owner with the null upstream, which takes everything at once unless `paced`.
+
+    `numbers` is how many WhatsApp numbers' worth it is paced for. A spare owns nothing until it is
+    given something. An owner may be killed before its time: then it has no figures.
+    """
     with TemporaryDirectory(prefix="mc-bench-") as sockets:
         command = [
             *(sys.executable, "-m", "bench.owner_main"),
             *("--store", store_url, "--socket", f"{sockets}/owner"),
-            *(("--number-rate", str(NUMBER_RATE_PER_S)) if paced else ()),
+            *(("--number-rate", str(NUMBER_RATE_PER_S * numbers)) if paced else ()),
+            *(("--spare",) if spare else ()),
         ]
         process = subprocess.Popen(
             command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -53,8 +60,9 @@ def owner(store_url: str = "memory://", *, paced: bool) -> Iterator[Owner]:
             yield running
             assert process.stdin is not None
             process.stdin.close()
-            running.figures = _line(process)
-            process.wait(START_MAX_S)
+            if process.poll() is None:
+                running.figures = _line(process)
+                process.wait(START_MAX_S)
         finally:
             if process.poll() is None:
                 process.kill()
@@ -74,9 +82,12 @@ def _line(process: subprocess.Popen[str]) -> dict[str, Any]:
 
 @contextmanager
 def owners(count: int, *, paced: bool) -> Iterator[list[Owner]]:
-    """Run several owners, each with a memory store of its own."""
+    """Run several owners, each with a memory store of its own; they share one number's rate.
+
+    (In a cluster an owner takes its share by its slots. Here each believes that it has all.)
+    """
     with ExitStack() as stack:
-        yield [stack.enter_context(owner(paced=paced)) for _ in range(count)]
+        yield [stack.enter_context(owner(paced=paced, numbers=1 / count)) for _ in range(count)]
 
 
 @contextmanager

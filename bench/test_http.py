@@ -5,19 +5,17 @@ A real `multiconnect up`: login and durability on, one Web, one CoreApp on SQLit
 
 from __future__ import annotations
 
-import asyncio
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
-from itertools import cycle, islice
 from pathlib import Path
 
 import pytest
 
 from bench.figures import Meter, Timing
-from bench.http_load import Plan, post
+from bench.http_load import Plan, client
 from bench.load import checked
 from bench.owner import ROOT
 from bench.server import server
@@ -40,34 +38,31 @@ def raw_asgi() -> Iterator[str]:
             process.terminate()
 
 
-def measure(meter: Meter, runner: asyncio.Runner, plan: Plan, count: int) -> Timing:
+def measure(meter: Meter, plan: Plan, count: int) -> Timing:
     """Time rounds of `count` requests."""
-
-    def run() -> int:
-        return runner.run(post(plan, islice(cycle(plan.requests), count)))
-
-    return meter.time(checked(run, count * plan.messages))
+    with client(plan) as post:
+        return meter.time(checked(lambda: post(count), count * plan.messages))
 
 
-def test_raw_asgi(meter: Meter, traffic: Traffic, runner: asyncio.Runner) -> None:
+def test_raw_asgi(meter: Meter, traffic: Traffic) -> None:
     """The reference of row 10."""
     if find_spec("uvicorn") is None:
         pytest.skip("uvicorn is not installed: row 10 has no ratio without it")
     count = meter.amount(full=40_000, quick=10_000)
     with raw_asgi() as url:
-        timing = measure(meter, runner, Plan.singles(url, "nobody", traffic), count)
+        timing = measure(meter, Plan.singles(url, "nobody", traffic), count)
     meter.note("http.raw_asgi", timing.rate(count, "req/s"))
 
 
-def test_single(meter: Meter, traffic: Traffic, runner: asyncio.Runner, folder: Path) -> None:
+def test_single(meter: Meter, traffic: Traffic, folder: Path) -> None:
     count = meter.amount(full=40_000, quick=10_000)
     with server(folder) as up:
-        timing = measure(meter, runner, Plan.singles(up.url, up.token, traffic), count)
+        timing = measure(meter, Plan.singles(up.url, up.token, traffic), count)
     meter.note("http.single", timing.rate(count, "req/s"))
 
 
-def test_batch(meter: Meter, traffic: Traffic, runner: asyncio.Runner, folder: Path) -> None:
+def test_batch(meter: Meter, traffic: Traffic, folder: Path) -> None:
     count = meter.amount(full=300, quick=60)
     with server(folder) as up:
-        timing = measure(meter, runner, Plan.batches(up.url, up.token, traffic, BATCH), count)
+        timing = measure(meter, Plan.batches(up.url, up.token, traffic, BATCH), count)
     meter.note("http.batch", timing.rate(count * BATCH))

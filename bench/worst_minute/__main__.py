@@ -1,152 +1,123 @@
-"""`python -m bench.worst_minute --cycles N`: kill, freeze and resize under load, and count.
+"""`python -m bench.worst_minute --store S`: kill, freeze, cut off and resize under load, and count.
 
-    --cycles N        cycles of each kind of death (default 20); resizes: N/20 walks
-    --store sqlite    or the URL of another store
-    --only kill,stop  some of: kill, stop, master, masters-down, resize, steal
-    --json FILE       where the figures go (default bench/results/worst_minute.json)
+    --store S         sqlite (default) or postgresql (a server of its own, with fsync)
+    --only kill,stop  some of: kill, stop, host, master, masters-down, resize, steal, storm
+    --cycles N        cycles of each kind (default 200), or what stands for so many (kinds.py)
+    --folder DIR      where the stores are made (default: where temporary files go)
     --write-docs      puts the kept figures into docs/faults.md, runs nothing
 
-Needs a quiet machine: what somebody else's program takes is part of every figure.
+The figures of each kind replace those kept in bench/results/worst_minute-STORE.json; the others
+stay. What somebody else's program takes of the machine is part of every figure, so the load before
+each kind is kept with it.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import json
-import os
 import shlex
-import signal
 import sys
 import tempfile
-from collections.abc import Callable, Coroutine
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from bench.environment import environment
-from bench.worst_minute.cycles import (
-    Samples,
-    master_cycles,
-    masters_down,
-    owner_cycles,
-    resize_cycles,
-    under_steal,
-)
-from bench.worst_minute.ground import Ground, ground
-from bench.worst_minute.rows import Totals, rows_of, table, write_docs
+from bench.environment import environment, file_system_of
+from bench.worst_minute.kinds import KINDS, Kind
+from bench.worst_minute.pages import write_docs
+from bench.worst_minute.results import STORES, file_of, keep, table
+from bench.worst_minute.rows import BROKEN, rows_of, totals
+from multiconnect.limits import SLOTS
 from multiconnect.loop import new_event_loop
-
-RESULT = Path(__file__).resolve().parents[1] / "results" / "worst_minute.json"
-KINDS = ("kill", "stop", "master", "masters-down", "resize", "steal")
-SHARDS, SPARES, MASTERS = 2, 3, 2
+from tests.support.postgres import PostgresServer, new_server
 
 
 def main(arguments: list[str]) -> int:
     """Do what the command line says."""
     options = _options(arguments)
     if options.write_docs:
-        print(write_docs(json.loads(RESULT.read_text("utf-8"))))
+        print(write_docs())
         return 0
-    where = environment(quick=options.cycles < 200)
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        samples, totals = runner.run(_all(options))
-    result = {
-        "command": shlex.join([".venv/bin/python", "-m", "bench.worst_minute", *arguments]),
-        "environment": where,
-        "store": options.store.partition(":")[0],
-        "rows": rows_of(samples),
-        "totals": totals.as_json(),
-        "messages_per_s": round(32_000 / options.period_ms),
-        "calm_cpu": totals.calm,
-    }
-    options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    print(table(result))
-    return 0 if totals.clean else 1
+    clean = True
+    with _server(options.store, options.folder) as server:
+        for name in options.only:
+            print(f"{name} …", file=sys.stderr, flush=True)
+            entry = _run(KINDS[name], server, options.cycles, options.folder)
+            entry["command"] = shlex.join(["python", "-m", "bench.worst_minute", *arguments])
+            keep(options.json, name, entry)
+            print(table({name: entry}, [name]), entry["totals"], sep="\n", flush=True)
+            clean = clean and not any(entry["totals"][bad] for bad in BROKEN)
+    return 0 if clean else 1
 
 
 def _options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.worst_minute", description=__doc__)
-    parser.add_argument("--cycles", type=int, default=20)
-    parser.add_argument("--store", default="sqlite")
-    parser.add_argument("--only", default=",".join(KINDS), metavar="KIND,…")
-    parser.add_argument("--json", type=Path, default=RESULT)
-    parser.add_argument("--period-ms", type=float, default=10.0, help="per slot")
-    parser.add_argument("--resize-to", type=int, default=4)
-    parser.add_argument("--masters-down-s", type=float, default=10.0)
-    parser.add_argument("--steal-s", type=float, default=30.0)
+    parser.add_argument("--store", choices=STORES, default="sqlite")
+    parser.add_argument("--only", metavar="KIND,…")
+    parser.add_argument("--cycles", type=int, default=200)
+    parser.add_argument("--json", type=Path, help="keep the figures in this file instead")
+    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
     parser.add_argument("--write-docs", action="store_true")
     options = parser.parse_args(arguments)
-    options.only = options.only.split(",")
-    if unknown := set(options.only) - set(KINDS):
-        parser.error(f"--only knows {', '.join(KINDS)}, not {', '.join(unknown)}")
+    known = [name for name, kind in KINDS.items() if options.store in kind.stores]
+    options.only = options.only.split(",") if options.only else known
+    options.json = options.json or file_of(options.store)
+    if unknown := set(options.only) - set(known):
+        parser.error(f"--only knows {', '.join(known)} here, not {', '.join(unknown)}")
     return options
 
 
-async def _all(options: argparse.Namespace) -> tuple[dict[str, Samples], Totals]:
-    samples: dict[str, Samples] = {}
-    totals = Totals()
-    with tempfile.TemporaryDirectory(prefix="mc-worst-") as folder:
-        for kind in options.only:
-            print(f"{kind} …", file=sys.stderr, flush=True)
-            samples[kind] = await _one(kind, options, Path(folder) / kind, totals)
-    return samples, totals
+@contextmanager
+def _server(store: str, folder: Path) -> Iterator[PostgresServer | None]:
+    """Start a PostgreSQL server when one is asked for; it syncs, as one in use would."""
+    if store == "sqlite":
+        yield None
+    else:
+        PostgresServer.place = str(folder)
+        with new_server(_missing) as server:
+            server.settings["fsync"] = "on"
+            server.restart("fast")
+            yield server
 
 
-async def _one(kind: str, options: argparse.Namespace, folder: Path, totals: Totals) -> Samples:
-    """Run one kind of fault on a cluster of its own, and judge all of its traffic."""
-    resizing = kind == "resize"
-    shards = 1 if resizing else SHARDS
-    spares = options.resize_to - 1 if resizing else SPARES
-    on = ground(
-        folder, shards=shards, spares=spares, period_s=options.period_ms / 1000,
-        store=options.store,
-    )  # fmt: skip
-    async with on as here:
-        await here.until_whole(shards, shards + spares)
-        await asyncio.sleep(1)
-        totals.calm[kind] = await here.cpu(2.0)
-        samples = await _cycles(kind, here, options)
-        verdict = await here.verdict()
-        totals.add(kind, options.cycles, here.talk, verdict)
-    return samples
+def _missing(reason: str) -> NoReturn:
+    raise SystemExit(reason)
 
 
-def _cycles(kind: str, here: Ground, options: argparse.Namespace) -> Coroutine[Any, Any, Samples]:
-    ready = SHARDS + SPARES
-    runs: dict[str, Callable[[], Coroutine[Any, Any, Samples]]] = {
-        "kill": lambda: owner_cycles(
-            here, options.cycles, signal.SIGKILL, "gap", shards=SHARDS, ready=ready
-        ),
-        "stop": lambda: owner_cycles(
-            here, options.cycles, signal.SIGSTOP, "gap", shards=SHARDS, ready=ready
-        ),
-        "master": lambda: master_cycles(here, options.cycles, masters=MASTERS),
-        "masters-down": lambda: masters_down(here, options.masters_down_s, masters=MASTERS),
-        "resize": lambda: resize_cycles(
-            here, max(1, options.cycles // 20), _walk(options.resize_to), ready=options.resize_to
-        ),
-        "steal": lambda: under_steal(here, options.steal_s, _busy),
+def _run(kind: Kind, server: PostgresServer | None, cycles: int, place: Path) -> dict[str, Any]:
+    """Run one kind of fault on a cluster of its own; return what is kept of it."""
+    where = environment(quick=cycles < 200)
+    store = "sqlite" if server is None else server.url()
+    with (
+        tempfile.TemporaryDirectory(prefix="mc-worst-", dir=place) as folder,
+        asyncio.Runner(loop_factory=new_event_loop) as runner,
+    ):
+        figures = runner.run(_measure(kind, Path(folder) / "cluster", store, cycles))
+    layout = kind.layout
+    return {
+        "environment": where,
+        "file_system": file_system_of(place),
+        "cycles": cycles,
+        "messages_per_s": round(SLOTS * layout.recipients / layout.period_s),
+        **figures,
     }
-    return runs[kind]()
 
 
-def _walk(highest: int) -> list[int]:
-    """Return the counts of a walk from 1 to `highest` and back."""
-    up = [n for n in (2, 4, 8, 16, 32) if n <= highest]
-    return [*up, *up[-2::-1], 1]
-
-
-async def _busy() -> None:
-    """Keep every core busy until cancelled."""
-    command = (sys.executable, "-c", "while True: pass")
-    cores = range(os.cpu_count() or 1)
-    thieves = [await asyncio.create_subprocess_exec(*command) for _ in cores]
-    try:
-        await asyncio.Event().wait()
-    finally:
-        for thief in thieves:
-            thief.kill()
-            await thief.wait()
+async def _measure(kind: Kind, folder: Path, store: str, cycles: int) -> dict[str, Any]:
+    async with kind.ground(folder, kind.layout, store) as here:
+        await here.until_whole(kind.layout.shards, kind.layout.ready)
+        await asyncio.sleep(1)
+        calm = await here.cpu(2.0)
+        samples = await kind.run(here, cycles)
+        verdict = await here.verdict()
+        given_up = await here.given_up(verdict.lost)
+        return {
+            "rows": rows_of(kind.name, samples),
+            "totals": totals(here.kills, here.talk, verdict, given_up),
+            "calm_cpu": calm,
+            "load_late_ms": round(1000 * here.talk.lag_s, 1),
+        }
 
 
 if __name__ == "__main__":

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import sys
 from collections import defaultdict
-from collections.abc import Callable, Coroutine
-from typing import Any
 
 from bench.worst_minute.ground import Ground, living
 from multiconnect.limits import SLOTS
 from multiconnect.model.cluster import Role
-from tests.support.faulty_cluster import coreapps
 
 #: A look at calm traffic before each fault, and how long after recovery the fault still counts.
 CALM_S = 0.4
@@ -21,7 +20,7 @@ Samples = defaultdict[str, list[float]]
 
 
 async def owner_cycles(
-    ground: Ground, cycles: int, number: signal.Signals, name: str, *, shards: int, ready: int
+    ground: Ground, cycles: int, number: signal.Signals, *, shards: int, ready: int
 ) -> Samples:
     """SIGKILL or SIGSTOP an owner: the longest gap of its slots, latencies of the others."""
     samples: Samples = defaultdict(list)
@@ -34,11 +33,11 @@ async def owner_cycles(
         hit = [row.slot for row in seen.slots if row.owner == victim.incarnation]
         others = [slot for slot in range(SLOTS) if slot not in hit]
         at_s = ground.signal(victim.pid, number)
-        await ground.until_granted_anew(hit, victim.incarnation)
+        await ground.until_relieved([victim.incarnation])
         await ground.until_acknowledged(hit, at_s)
         await asyncio.sleep(AFTER_S)
         end_s = ground.now_s
-        samples[name].append(max(ground.acks.longest_gap_s(s, at_s, end_s) for s in hit))
+        samples["gap"].append(max(ground.acks.longest_gap_s(s, at_s, end_s) for s in hit))
         samples["others"] += ground.acks.latencies_s(others, at_s, end_s - AFTER_S)
         samples["calm"] += ground.acks.latencies_s(others, at_s - CALM_S, at_s)
     return samples
@@ -66,7 +65,7 @@ async def master_cycles(ground: Ground, cycles: int, *, masters: int) -> Samples
 
 
 async def masters_down(ground: Ground, seconds: float, *, masters: int) -> Samples:
-    """No Master at all for a while: errors, and the longest gap of any slot."""
+    """No Master at all for a while: errors, and the longest gap of each slot."""
     samples: Samples = defaultdict(list)
     ground.cluster.tickets.stand("no-master")
     seen = await ground.control.snapshot()
@@ -75,6 +74,7 @@ async def masters_down(ground: Ground, seconds: float, *, masters: int) -> Sampl
         ground.signal(node.pid, signal.SIGKILL)
     at_s = ground.now_s
     await asyncio.sleep(seconds)
+    samples["seconds"].append(seconds)
     samples["errors"].append(len(ground.talk.failures) - failed)
     samples["gap"] = [ground.acks.longest_gap_s(s, at_s, ground.now_s) for s in range(SLOTS)]
     ground.cluster.tickets.fall("no-master")
@@ -82,57 +82,30 @@ async def masters_down(ground: Ground, seconds: float, *, masters: int) -> Sampl
     return samples
 
 
-async def resize_cycles(ground: Ground, cycles: int, counts: list[int], *, ready: int) -> Samples:
-    """Walk through shard counts under load: each moved slot's longest gap, time of each resize."""
+async def storm(ground: Ground, kills: int, *, shards: int, ready: int) -> Samples:
+    """SIGKILL two owners at a time, again and again, as fast as they are replaced."""
     samples: Samples = defaultdict(list)
-    for _ in range(cycles):
-        for count in counts:
-            await _resize(ground, count, samples, ready=ready)
+    while ground.kills < kills:
+        # Whoever is still starting is missing from the spares, but there is always one.
+        seen = await ground.until_whole(shards, ready - 1)
+        owners = sorted({row.owner for row in seen.slots if row.owner is not None})
+        victims = ground.rng.sample(owners, 2)
+        at_s = ground.now_s
+        for node in map(seen.node, victims):
+            assert node is not None
+            ground.signal(node.pid, signal.SIGKILL)
+        await ground.until_relieved(victims)
+        samples["repair"].append(ground.now_s - at_s)
     return samples
 
 
-async def _resize(ground: Ground, count: int, samples: Samples, *, ready: int) -> None:
-    before = await ground.control.snapshot()
-    failed = len(ground.talk.failures)
-    generation = before.cluster.generation
-    at_s = ground.now_s
-    while await ground.control.set_target(count, generation) is None:
-        generation = (await ground.control.snapshot()).cluster.generation
-    await ground.until(
-        lambda now: sum(n.generation > generation for n in coreapps(now)) >= ready,
-        "the new generation is ready",
-    )
-    ready_s = ground.now_s
-    after = await ground.until(
-        lambda now: now.cluster.shards == count == now.cluster.target_shards, f"{count} in force"
-    )
-    end_s = ground.now_s
-    moved = [row.slot for row in after.slots if row.owner != before.slots[row.slot].owner]
-    await ground.until_acknowledged(moved, end_s)
-    samples["pause"] += [ground.acks.longest_gap_s(s, at_s, end_s) for s in moved]
-    calm = [ground.acks.longest_gap_s(s, at_s - CALM_S, at_s) for s in range(SLOTS)]
-    samples["calm gap"] += calm
-    samples["start"].append(ready_s - at_s)
-    samples["moves"].append(end_s - ready_s)
-    samples["errors"].append(len(ground.talk.failures) - failed)
-    samples["twice"].append(
-        sum(new.epoch - old.epoch > 1 for new, old in zip(after.slots, before.slots, strict=True))
-    )
-    await ground.until(
-        lambda now: not [n for n in coreapps(now) if n.generation <= generation],
-        "the old generation is gone",
-    )
-
-
-async def under_steal(
-    ground: Ground, seconds: float, busy: Callable[[], Coroutine[Any, Any, None]]
-) -> Samples:
-    """Somebody else takes all the CPU: who was declared dead, which slots moved."""
+async def under_steal(ground: Ground, seconds: float) -> Samples:
+    """A busy process per core: who was declared dead, which slots moved."""
     samples: Samples = defaultdict(list)
     before = await ground.control.snapshot()
     failed = len(ground.talk.failures)
     at_s = ground.now_s
-    thieves: asyncio.Task[None] = asyncio.create_task(busy())
+    thieves: asyncio.Task[None] = asyncio.create_task(_busy())
     await asyncio.sleep(seconds)
     thieves.cancel()
     await asyncio.gather(thieves, return_exceptions=True)
@@ -144,6 +117,7 @@ async def under_steal(
         and (was := before.node(n.incarnation))
         and was.state.value != "dead"
     ]
+    samples["seconds"].append(seconds)
     samples["deaths"].append(len(dead))
     samples["moved"].append(
         sum(new.epoch > old.epoch for new, old in zip(after.slots, before.slots, strict=True))
@@ -151,3 +125,16 @@ async def under_steal(
     samples["errors"].append(len(ground.talk.failures) - failed)
     samples["gap"] = [ground.acks.longest_gap_s(s, at_s, ground.now_s) for s in range(SLOTS)]
     return samples
+
+
+async def _busy() -> None:
+    """Keep every core busy until cancelled."""
+    command = (sys.executable, "-c", "while True: pass")
+    cores = range(os.cpu_count() or 1)
+    thieves = [await asyncio.create_subprocess_exec(*command) for _ in cores]
+    try:
+        await asyncio.Event().wait()
+    finally:
+        for thief in thieves:
+            thief.kill()
+            await thief.wait()
