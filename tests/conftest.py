@@ -9,6 +9,11 @@ import hypothesis
 import pytest
 import uvloop
 
+from tests.support.twins import use_what_is_asked_for
+
+# Before a test module imports what it tests: MULTICONNECT_TWINS=readable.
+use_what_is_asked_for()
+
 # One machine of CI is slow in bursts, so a deadline per example would fail at
 # random; and a run of CI must be repeatable.
 hypothesis.settings.register_profile("here", deadline=None)
