@@ -99,13 +99,17 @@ class Connection(asyncio.BufferedProtocol):
         """Tell the link once."""
         del exc
         if not (self._welcomed or self._given_up):
-            self._user.note(
-                "it hung up before it had greeted us; do both ends have the same lane "
-                "credentials? Its log says more"
-            )
+            self._user.note(f"it hung up before it had greeted us{self._hint()}")
         self.transport = None
         self._user.connection_lost(self)
         self.closed.set()
+
+    def _hint(self) -> str:
+        # A UNIX socket asks for no credentials: there it has just ended, as in every failover.
+        transport = self.transport
+        if transport is None or not isinstance(transport.get_extra_info("peername"), tuple):
+            return ""
+        return "; do both ends have the same lane credentials? Its log says more"
 
     def abort(self) -> None:
         """Drop the connection without waiting for anything."""
