@@ -49,17 +49,22 @@ class Clients:
             if rng.random() < _BURSTS:
                 self._process.spawn(self._burst(rng.choice(recipients)))
             elif rng.random() < _MANY:
-                self._process.spawn(self._submit_many(rng.choices(recipients, k=5)))
+                many = [self._numbered(to) for to in rng.choices(recipients, k=5)]
+                self._process.spawn(self._submit_many(many))
             elif world.repeats and rng.random() < _REPEATED:
                 self._process.spawn(self._submit(world.repeats.pop(0)))
             else:
                 self._process.spawn(self._submit(self._new(rng.choice(recipients))))
 
+    def _numbered(self, recipient: str, *, is_refused: bool = False) -> Sent:
+        # Now, not when its task begins: tasks begin in the order in which they are spawned.
+        return self._world.ledger.submit(
+            recipient, self._process.incarnation, is_refused=is_refused
+        )
+
     def _new(self, recipient: str) -> Sent:
         world, rng = self._world, self._rng
-        sent = world.ledger.submit(
-            recipient, self._process.incarnation, is_refused=rng.random() < _REFUSED
-        )
+        sent = self._numbered(recipient, is_refused=rng.random() < _REFUSED)
         if rng.random() < _EXPIRING:
             sent.expires_at_ms = self._process.wall_ms() + rng.randint(20, 2000)
         elif rng.random() < _KEYED:
@@ -95,11 +100,8 @@ class Clients:
             self._process.spawn(self._submit(self._new(recipient)))
             await asyncio.sleep(self._rng.uniform(0.0, gap_s))
 
-    async def _submit_many(self, recipients: list[str]) -> None:
+    async def _submit_many(self, many: list[Sent]) -> None:
         world = self._world
-        many = [
-            world.ledger.submit(recipient, self._process.incarnation) for recipient in recipients
-        ]
         world.story.say(self._process.incarnation, "submits %d messages", len(many))
         try:
             receipts = await self._router.send_many([(s.recipient, s.payload) for s in many])

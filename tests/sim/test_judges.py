@@ -92,9 +92,9 @@ class Court:
     def claim(self, watermark):
         self.write(marks=[Mark(Stream.OUTBOUND, SLOT, watermark, 0)])
 
-    def message(self, sent, marked=False):
+    def message(self, sent, marked=False, body=None):
         return Message(
-            encode_id(7, SLOT, sent.sequence), RECIPIENT, sent.payload, slot=SLOT,
+            encode_id(7, SLOT, sent.sequence), RECIPIENT, body or sent.payload, slot=SLOT,
             sequence=sent.sequence, possible_duplicate=marked,
         )  # fmt: skip
 
@@ -323,7 +323,7 @@ def test_a_late_effect_of_what_was_given_up_has_no_place_in_the_order(court, sen
 
 
 def test_something_sent_that_was_never_accepted(court, sent):
-    court.bench.effects.arrived(replace(court.message(sent), body=b"{}"))
+    court.bench.effects.arrived(court.message(sent, body=b"{}"))
     assert court.found == ["3"]
 
 
@@ -336,7 +336,7 @@ def test_a_receipt_for_what_is_not_stored(court):
 
 def test_two_receipts_that_differ(court, sent):
     court.bench.routers.acknowledged(sent, court.receipt(sent))
-    court.bench.routers.acknowledged(sent, replace(court.receipt(sent), id="another"))
+    court.bench.routers.acknowledged(sent, court.receipt(sent)._replace(id="another"))
     assert court.found == ["4"]
 
 
