@@ -230,6 +230,21 @@ async def test_a_chain_may_be_longer_than_what_is_kept_open(cluster):
         assert len(log._ledgers._others) == LEDGERS_OPEN_MAX
 
 
+async def test_only_ledgers_with_something_unsettled_are_opened(cluster):
+    """After many failovers the chain is long, and an heir has no time to open all of it."""
+    names = [f"owner-{number}" for number in range(9)]
+    for turn, name in enumerate(names):
+        await cluster.control.join(node(name))
+        await cluster.own(name, 0)
+        await cluster.append(name, append(0, 4 * turn))
+        if turn not in {6, 7}:
+            row = progress(0, 4 * turn, SENT * 4, settled=True)
+            await (await cluster.log(name)).commit(LogWrite({0: turn + 1}, progress=(row,)))
+    heir = await cluster.log(names[-1])
+    assert [b.base_seq for b in await heir.read_batches(OUT, 0, 24, 9_999)] == [24, 28]
+    assert set(heir._ledgers._others) == {"owner-7", "owner-6", "owner-5"}
+
+
 async def test_links_of_old_tenures_are_dropped(cluster):
     """A slot that goes to and fro between two owners must not lengthen its chain for ever."""
     for turn in range(10):

@@ -22,9 +22,10 @@ from multiconnect.store.sqlite.database import CONTROL, Database
 from multiconnect.store.sqlite.fence import Fence, install
 from multiconnect.store.sqlite.files import Files
 from multiconnect.store.sqlite.garbage import Collector
-from multiconnect.store.sqlite.ids import id_of
+from multiconnect.store.sqlite.ids import id_of, lane_of
 from multiconnect.store.sqlite.ledgers import Ledgers, Tenure, read_chain
 from multiconnect.store.sqlite.nodes import read_role
+from multiconnect.store.sqlite.reach import ledgers_from
 from multiconnect.store.sqlite.slots import read_slots
 from multiconnect.store.sqlite.takeover import newest_written, read_retries, read_tail, take_over
 from multiconnect.store.sqlite.worker import Worker
@@ -119,7 +120,9 @@ class SqliteLog:
         """Return unsettled batches from `from_seq` on."""
 
         def run() -> list[StoredBatch]:
-            with self._ledgers.views(self._names(slot)) as views:
+            lane = lane_of(stream, slot)
+            names = ledgers_from(self._ledgers, self._chain(slot), lane, from_seq)
+            with self._ledgers.views(names) as views:
                 return history.read_unsettled(views, stream, slot, from_seq, limit_bytes)
 
         return await self._worker.run(run)
