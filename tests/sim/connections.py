@@ -136,9 +136,11 @@ class Side(asyncio.Transport):
 
     # --- from the other side -----------------------------------------------------------------
     def meet(self, new_protocol: Callable[[], Any]) -> None:
-        """The connection is made."""
+        """The connection is made; it may have broken on the way."""
         self.protocol = new_protocol()
         self.protocol.connection_made(self)
+        if self.closed:
+            self._loop.call_soon(self.protocol.connection_lost, None)
 
     def receive(self, data: bytes) -> None:
         """Bytes arrived."""
