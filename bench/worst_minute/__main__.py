@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import shlex
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -36,6 +37,8 @@ from tests.support.postgres import PostgresServer, new_server
 def main(arguments: list[str]) -> int:
     """Do what the command line says."""
     options = _options(arguments)
+    # Like Ctrl-C: what was started is ended on the way out.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if options.write_docs:
         print(write_docs())
         return 0
