@@ -6,12 +6,12 @@ It does decode the JSON, as everybody must, and answers in the same shape.
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Awaitable, Callable
-from importlib import import_module
 from typing import Any
 
 import orjson
+
+from bench.asgi_server import serve
 
 _ANSWER = b'{"messages":[{"id":"gBEGkYaYVSEEAgnPFrOLcjkFjL8"}],"meta":{"api_status":"stable"}}'
 _START = {
@@ -44,13 +44,7 @@ async def app(
 
 def main() -> None:
     """Serve on a free port of loopback."""
-    uvicorn = import_module("uvicorn")
-    config = uvicorn.Config(
-        app, loop="uvloop", http="httptools", lifespan="off", access_log=False, log_level="warning"
-    )
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
-        uvicorn.Server(config).run(sockets=[listener])
+    serve(app)
 
 
 if __name__ == "__main__":

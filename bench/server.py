@@ -13,6 +13,7 @@ from time import monotonic, sleep
 from typing import Any
 
 from bench.owner import NUMBER_RATE_PER_S, ROOT
+from bench.processes import end
 
 START_MAX_S, STOP_MAX_S = 60.0, 30.0
 
@@ -53,12 +54,7 @@ def server(folder: Path) -> Iterator[Server]:
     try:
         yield Server(_until_ready(ready, log, process))
     finally:
-        process.terminate()
-        try:
-            process.wait(STOP_MAX_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end(process, STOP_MAX_S)
 
 
 def _until_ready(ready: Path, log: Path, process: subprocess.Popen[bytes]) -> dict[str, Any]:

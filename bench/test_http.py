@@ -5,10 +5,6 @@ A real `multiconnect up`: login and durability on, one Web, one CoreApp on SQLit
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,25 +13,13 @@ import pytest
 from bench.figures import Meter, Timing
 from bench.http_load import Plan, client
 from bench.load import checked
-from bench.owner import ROOT
+from bench.processes import module_server
 from bench.server import server
 from bench.traffic import Traffic
 
 BATCH = 1000
 
 pytestmark = pytest.mark.benchmark(group="HTTP to one Web process")
-
-
-@contextmanager
-def raw_asgi() -> Iterator[str]:
-    """Run the reference server; yield its URL."""
-    command = [sys.executable, "-m", "bench.raw_asgi"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield process.stdout.readline().strip()
-        finally:
-            process.terminate()
 
 
 def measure(meter: Meter, plan: Plan, count: int) -> Timing:
@@ -49,7 +33,7 @@ def test_raw_asgi(meter: Meter, traffic: Traffic) -> None:
     if find_spec("uvicorn") is None:
         pytest.skip("uvicorn is not installed: row 10 has no ratio without it")
     count = meter.amount(full=40_000, quick=10_000)
-    with raw_asgi() as url:
+    with module_server("bench.raw_asgi") as url:
         timing = measure(meter, Plan.singles(url, "nobody", traffic), count)
     meter.note("http.raw_asgi", timing.rate(count, "req/s"))
 

@@ -6,7 +6,6 @@ is unfair to either side. A peer that cannot be had on this machine is skipped, 
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -14,12 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from bench.compare.install import ROOT, Unavailable, peer_python
+from bench.compare.install import Unavailable, peer_python
 from bench.compare.peer import peer
-from bench.compare.servers import end, nats, redis
+from bench.compare.servers import nats, redis
 from bench.figures import Figure, Meter
 from bench.http_load import Plan
 from bench.load import quantile
+from bench.processes import module_server
 from bench.test_http import measure
 from bench.test_latency import GROUP, RATE_PER_S
 from bench.traffic import Traffic
@@ -121,14 +121,7 @@ def test_fastapi(meter: Meter, traffic: Traffic) -> None:
     """The reference of rows 10 and 11."""
     count = meter.amount(full=10_000, quick=4000)
     with or_skipped():
-        command = [str(peer_python("compare")), "-m", "bench.compare.fastapi_singles"]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        plan = Plan.singles(process.stdout.readline().strip(), "nobody", traffic)
-        timing = measure(meter, plan, count)
-    finally:
-        end(process)
-        assert process.stdout is not None
-        process.stdout.close()
+        python = peer_python("compare")
+    with module_server("bench.compare.fastapi_singles", python) as url:
+        timing = measure(meter, Plan.singles(url, "nobody", traffic), count)
     meter.note("peer.fastapi", timing.rate(count, "req/s"))

@@ -7,10 +7,7 @@ posts the same bodies, made beforehand, with aiohttp alone, over as many connect
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
 from itertools import cycle, islice
 from typing import Any
 
@@ -19,7 +16,7 @@ import pytest
 
 from bench.figures import Meter
 from bench.load import checked
-from bench.owner import ROOT
+from bench.processes import module_server
 from bench.traffic import Traffic
 from multiconnect.model.message import Message
 from multiconnect.model.message_id import encode_id
@@ -33,18 +30,6 @@ VERSION, NUMBER, TOKEN = "v24.0", "100000000000001", "loopback"
 pytestmark = pytest.mark.benchmark(group="one CoreApp to the Cloud API")
 
 
-@contextmanager
-def loopback_server() -> Iterator[str]:
-    """Run the server; yield its URL."""
-    command = [sys.executable, "-m", "bench.loopback_server"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield process.stdout.readline().strip()
-        finally:
-            process.terminate()
-
-
 @pytest.fixture
 def messages(traffic: Traffic) -> list[Message]:
     pairs = islice(zip(traffic.recipients, cycle(traffic.payloads), strict=False), MESSAGES)
@@ -56,7 +41,7 @@ def messages(traffic: Traffic) -> list[Message]:
 
 def test_connector(meter: Meter, messages: list[Message], runner: asyncio.Runner) -> None:
     count = meter.amount(full=40_000, quick=10_000)
-    with loopback_server() as url:
+    with module_server("bench.loopback_server") as url:
         upstream = CloudApiUpstream(
             url, version=VERSION, phone_number_id=NUMBER, token=TOKEN, in_flight_max=CONNECTIONS
         )
@@ -71,7 +56,7 @@ def test_aiohttp(meter: Meter, messages: list[Message], runner: asyncio.Runner) 
     count = meter.amount(full=20_000, quick=5_000)
     codec = CloudApiCodec(VERSION, NUMBER)
     bodies = [codec.encode(message)[1] for message in messages]
-    with loopback_server() as url:
+    with module_server("bench.loopback_server") as url:
         session = runner.run(_session())
         post = lambda: runner.run(_post(session, url + codec.path, bodies, count))
         timing = meter.time(checked(post, count))

@@ -9,15 +9,15 @@ its single messages, because it has no batches of its own; row 10 compares singl
 
 from __future__ import annotations
 
-import socket
 from importlib import import_module
 from typing import Any
+
+from bench.asgi_server import serve
 
 
 def main() -> None:
     """Serve on a free port of loopback; the URL is the first line of output."""
     fastapi, pydantic = import_module("fastapi"), import_module("pydantic")
-    uvicorn = import_module("uvicorn")
     app = fastapi.FastAPI()
     message = pydantic.create_model("Message", to=(str, ...), type=(str, ...), text=(dict, ...))
     answer = {"messages": [{"id": "gBEGkYaYVSEEAgnPFrOLcjkFjL8"}], "meta": {"version": "v1"}}
@@ -27,12 +27,7 @@ def main() -> None:
 
     accept.__annotations__ = {"body": message}
     app.post("/v1/messages", status_code=201)(accept)
-    config = uvicorn.Config(
-        app, loop="uvloop", http="httptools", lifespan="off", access_log=False, log_level="warning"
-    )
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
-        uvicorn.Server(config).run(sockets=[listener])
+    serve(app)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.compare.install import ROOT
-from bench.compare.servers import end
+from bench.processes import end
 
 
 class Peer:

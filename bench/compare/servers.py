@@ -11,8 +11,9 @@ from pathlib import Path
 from time import monotonic, sleep
 
 from bench.compare.install import Program, server_program
+from bench.processes import end
 
-START_MAX_S, STOP_MAX_S = 15.0, 10.0
+START_MAX_S = 15.0
 
 
 @contextmanager
@@ -65,16 +66,6 @@ def _running(program: Program, arguments: list[str], log: Path, port: int) -> It
         yield
     finally:
         end(process)
-
-
-def end(process: subprocess.Popen[bytes] | subprocess.Popen[str]) -> None:
-    """Ask a process to end; kill it if it does not."""
-    process.terminate()
-    try:
-        process.wait(STOP_MAX_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
 
 
 def _until_it_listens(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
