@@ -184,8 +184,8 @@ def faulty_coreapp(tickets: Tickets) -> Any:
     def faulty_upstream(*args: Any, **options: Any) -> Any:
         return FaultyUpstream(upstream(*args, **options), tickets)
 
-    def in_transaction(db: Any, write: LogWrite) -> Any:
-        refused = write_group(db, write)
+    def in_transaction(db: Any, write: LogWrite, put: Any) -> Any:
+        refused = write_group(db, write, put)
         if write.appends and tickets.take("stop-in-transaction"):
             freeze()
         return refused

@@ -6,29 +6,32 @@ numbers continue without a gap or an overlap, checked against its position).
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 import apsw
 
 from multiconnect.errors import Bug
+from multiconnect.limits import RECENT_COMMIT_BYTES_MAX
 from multiconnect.model.log import Append, LogWrite, Progress
 from multiconnect.store.answers import encode_answers
 from multiconnect.store.rules import check_slots, first_progress, without_slots
 from multiconnect.store.sqlite.fence import refused_slots
 from multiconnect.store.sqlite.ids import id_of, lane_of, signed
-
-Row = tuple[Any, ...]
-
-_PUT_PROGRESS = (
-    "INSERT INTO progress VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET epoch = excluded.epoch,"
-    # Settled stays settled, and a body that is gone stays gone.
-    " settled = max(settled, excluded.settled), at_ms = excluded.at_ms, states = excluded.states"
-)
+from multiconnect.store.sqlite.recent import BATCH, PRODUCER, PROGRESS, UPSTREAM_ID, Row, Rows
 
 
-def write_group(db: apsw.Connection, write: LogWrite) -> frozenset[int]:
+def is_small(write: LogWrite) -> bool:
+    """Whether a group touches pages for few bytes each, so that its rows had better wait."""
+    size = sum(len(append.body) for append in write.appends)
+    return size + sum(len(row.states) for row in write.progress) <= RECENT_COMMIT_BYTES_MAX
+
+
+def write_group(
+    db: apsw.Connection, write: LogWrite, put: Callable[[Rows], None]
+) -> frozenset[int]:
     """Write what the fences allow; return the slots of which nothing was written.
 
+    Rows of the large tables go through `put`, which may leave them waiting (recent.py).
     Raises Bug, with nothing written, for an append that does not continue its lane, or a row whose
     slot the group names no epoch for.
     """
@@ -36,22 +39,23 @@ def write_group(db: apsw.Connection, write: LogWrite) -> frozenset[int]:
     refused = refused_slots(db, write.epochs)
     if refused:
         write = without_slots(write, refused)
+    rows: Rows = {PROGRESS: [], UPSTREAM_ID: _upstream_id_rows(write)}
     if write.appends:
-        _write_appends(db, write)
-    if write.progress:
-        db.executemany(_PUT_PROGRESS, [_progress_row(write, row) for row in write.progress])
+        rows |= _write_appends(db, write)
+        rows[PROGRESS] += _first_progress_rows(write)
+    rows[PROGRESS] += [_progress_row(write, row) for row in write.progress]
+    put(rows)
     if write.marks:
         _write_marks(db, write)
     if write.retries or write.retries_done:
         _write_retries(db, write)
     if write.failures:
         _write_failures(db, write)
-    if write.upstream_ids:
-        _write_upstream_ids(db, write)
     return refused
 
 
-def _write_appends(db: apsw.Connection, write: LogWrite) -> None:
+def _write_appends(db: apsw.Connection, write: LogWrite) -> Rows:
+    """Move the lanes' positions and write the keys; return the rows that may wait."""
     batches: list[Row] = []
     producers: dict[tuple[int, int], Append] = {}
     ends: dict[int, tuple[int, int]] = {}
@@ -64,10 +68,9 @@ def _write_appends(db: apsw.Connection, write: LogWrite) -> None:
         producers[lane, signed(append.producer)] = append
         ends[lane] = _continued(ends.get(lane), append)
     _move_positions(db, ends)
-    db.executemany("INSERT INTO batch VALUES (?, ?, ?, ?, ?)", batches)
+    _write_keys(db, write)
     newest = [(*key, a.accepted_at_ms, encode_answers(a.answers)) for key, a in producers.items()]
-    db.executemany("INSERT OR REPLACE INTO producer VALUES (?, ?, ?, ?)", newest)
-    _write_exceptional(db, write)
+    return {BATCH: batches, PRODUCER: newest}
 
 
 def _continued(so_far: tuple[int, int] | None, append: Append) -> tuple[int, int]:
@@ -88,8 +91,7 @@ def _move_positions(db: apsw.Connection, ends: dict[int, tuple[int, int]]) -> No
         raise Bug(f"appends to lanes {sorted(ends)} do not continue where the lanes end")
 
 
-def _write_exceptional(db: apsw.Connection, write: LogWrite) -> None:
-    """Write the keys and the first states that some appends come with."""
+def _write_keys(db: apsw.Connection, write: LogWrite) -> None:
     keys = [
         (append.slot, row.key, write.epochs[append.slot], row.sequence, row.body_hash, row.at_ms)
         for append in write.appends
@@ -101,9 +103,12 @@ def _write_exceptional(db: apsw.Connection, write: LogWrite) -> None:
             " VALUES (?, ?, ?, ?, ?, ?)",
             keys,
         )
-    first = [row for append in write.appends if (row := first_progress(append))]
-    if first:
-        db.executemany(_PUT_PROGRESS, [_progress_row(write, row) for row in first])
+
+
+def _first_progress_rows(write: LogWrite) -> list[Row]:
+    """Return the states that some appends come with."""
+    first = (first_progress(append) for append in write.appends if append.states is not None)
+    return [_progress_row(write, row) for row in first if row is not None]
 
 
 def _progress_row(write: LogWrite, row: Progress) -> Row:
@@ -138,9 +143,8 @@ def _write_failures(db: apsw.Connection, write: LogWrite) -> None:
     db.executemany("INSERT OR REPLACE INTO failure VALUES (?, ?, ?, ?, ?, ?)", rows)
 
 
-def _write_upstream_ids(db: apsw.Connection, write: LogWrite) -> None:
-    rows = [
-        (id_of(u.stream, u.slot, u.sequence), write.epochs[u.slot], u.upstream_id)
+def _upstream_id_rows(write: LogWrite) -> list[Row]:
+    return [
+        (id_of(u.stream, u.slot, u.sequence), write.epochs[u.slot], u.upstream_id.encode())
         for u in write.upstream_ids
     ]
-    db.executemany("INSERT OR REPLACE INTO upstream_id VALUES (?, ?, ?)", rows)

@@ -129,6 +129,20 @@ class Database:
             finally:
                 self._roll_back(connection)
 
+    @contextmanager
+    def unsynced(self) -> Iterator[None]:
+        """Let the transactions of the block be durable only together with the next one after it.
+
+        For what only moves: a crash before that leaves everything where it was.
+        """
+        self._set_synchronous(self.open(), "NORMAL")
+        try:
+            yield
+        finally:
+            # A connection that was given up is opened again with the right setting by itself.
+            if self._connection is not None:
+                self._set_synchronous(self._connection, self._kind.synchronous)
+
     def close(self) -> None:
         """Close the connection; the next use opens another."""
         connection, self._connection = self._connection, None
@@ -165,6 +179,10 @@ class Database:
         connection.wal_autocheckpoint(pages)
         if self._visitor:
             connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+
+    def _set_synchronous(self, connection: apsw.Connection, value: str) -> None:
+        with self._translating():
+            connection.pragma("synchronous", value)
 
     @contextmanager
     def _translating(self) -> Iterator[None]:

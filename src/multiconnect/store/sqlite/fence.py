@@ -14,8 +14,8 @@ from typing import Any
 import apsw
 
 from multiconnect.limits import SEAL_TIMEOUT_S
-from multiconnect.store.sqlite.database import LEDGER, Database
 from multiconnect.store.sqlite.files import Files
+from multiconnect.store.sqlite.ledger import Ledger
 
 
 class Fence(enum.Enum):
@@ -50,9 +50,10 @@ def seal(files: Files, incarnation: str, fences: Iterable[tuple[int, int]]) -> N
 
     Also when the owner never installed them, or never made its ledger. Raises StoreUnavailable when
     the ledger stays locked for SEAL_TIMEOUT_S, as it does while its owner is frozen in a commit.
+    The transaction also puts in place what small commits left waiting: the next owner finds it all.
     """
     path = files.ledger(incarnation)
-    ledger = Database(path, LEDGER, busy_s=SEAL_TIMEOUT_S, visitor=path.exists())
+    ledger = Ledger(path, busy_s=SEAL_TIMEOUT_S, visitor=path.exists())
     try:
         with ledger.write() as db:
             db.executemany(

@@ -16,12 +16,13 @@ import apsw
 from multiconnect.errors import CorruptData
 from multiconnect.store.sqlite.database import Database
 from multiconnect.store.sqlite.files import Files
+from multiconnect.store.sqlite.ledger import Ledger
 from multiconnect.store.sqlite.ledgers import Ledgers, read_chain
 from multiconnect.store.sqlite.nodes import is_alive
 from multiconnect.store.sqlite.sweep import sweep
 from multiconnect.store.sqlite.takeover import newest_written
 
-_KEPT_TABLES: Final = ("batch", "progress", "key", "failure", "upstream_id")
+_KEPT_TABLES: Final = ("recent", "batch", "progress", "key", "failure", "upstream_id")
 
 
 class Collector:
@@ -72,7 +73,7 @@ class Collector:
         self._shorten_chains(name, ledger)
         return dropped
 
-    def _shorten_chains(self, name: str, ledger: Database) -> None:
+    def _shorten_chains(self, name: str, ledger: Ledger) -> None:
         """Drop a ledger's links of tenures before the one it took up last: nobody asks for them."""
         with ledger.read() as db:
             rows: Any = db.execute("SELECT DISTINCT lane & 31, epoch FROM position").fetchall()
@@ -85,7 +86,7 @@ class Collector:
                     "DELETE FROM chain WHERE slot = ? AND epoch < ? AND ledger = ?", old
                 )
 
-    def _others(self, slot: int, name: str) -> list[Database]:
+    def _others(self, slot: int, name: str) -> list[Ledger]:
         with self._control.read() as control:
             names = {tenure.ledger for tenure in read_chain(control, slot)} - {name}
         found = [self._ledgers.get(other) for other in sorted(names)]
@@ -112,7 +113,7 @@ class Collector:
             lanes: Any = db.execute("SELECT DISTINCT lane & 31 FROM position").fetchall()
         return all(self._is_continued(slot, ledger) for (slot,) in lanes)
 
-    def _is_continued(self, slot: int, ledger: Database) -> bool:
+    def _is_continued(self, slot: int, ledger: Ledger) -> bool:
         """Return whether a later ledger has taken the slot up, positions and all."""
 
         def chain() -> list[Any]:

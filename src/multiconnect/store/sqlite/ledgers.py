@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import apsw
 
 from multiconnect.limits import LEDGERS_OPEN_MAX
-from multiconnect.store.sqlite.database import LEDGER, Database
 from multiconnect.store.sqlite.files import Files
+from multiconnect.store.sqlite.ledger import Ledger
 
 
 class Tenure(NamedTuple):
@@ -39,29 +39,29 @@ class Ledgers:
     def __init__(self, files: Files, incarnation: str) -> None:
         self._files = files
         self._incarnation = incarnation
-        self.own = Database(files.ledger(incarnation), LEDGER)
-        self._others: OrderedDict[str, Database] = OrderedDict()
+        self.own = Ledger(files.ledger(incarnation))
+        self._others: OrderedDict[str, Ledger] = OrderedDict()
 
-    def get(self, incarnation: str) -> Database | None:
+    def get(self, incarnation: str) -> Ledger | None:
         """Return a ledger, or None if it does not exist (any more)."""
-        database = self.own if incarnation == self._incarnation else self._other(incarnation)
-        if database.exists():
-            return database
+        ledger = self.own if incarnation == self._incarnation else self._other(incarnation)
+        if ledger.exists():
+            return ledger
         self.forget(incarnation)
         return None
 
     def forget(self, incarnation: str) -> None:
         """Close the connection to another's ledger."""
-        database = self._others.pop(incarnation, None)
-        if database is not None:
-            database.close()
+        ledger = self._others.pop(incarnation, None)
+        if ledger is not None:
+            ledger.close()
 
     @contextmanager
     def views(self, incarnations: Iterable[str]) -> Iterator[list[apsw.Connection]]:
         """Open a read transaction in each ledger that exists, in the order given."""
         with ExitStack() as stack:
-            databases = [self.get(name) for name in dict.fromkeys(incarnations)]
-            yield [stack.enter_context(found.read()) for found in databases if found is not None]
+            ledgers = [self.get(name) for name in dict.fromkeys(incarnations)]
+            yield [stack.enter_context(found.read()) for found in ledgers if found is not None]
         self.trim()
 
     def trim(self) -> None:
@@ -78,9 +78,9 @@ class Ledgers:
             self.forget(name)
         self.own.close()
 
-    def _other(self, incarnation: str) -> Database:
-        database = self._others.pop(incarnation, None)
-        if database is None:
-            database = Database(self._files.ledger(incarnation), LEDGER, visitor=True)
-        self._others[incarnation] = database
-        return database
+    def _other(self, incarnation: str) -> Ledger:
+        ledger = self._others.pop(incarnation, None)
+        if ledger is None:
+            ledger = Ledger(self._files.ledger(incarnation), visitor=True)
+        self._others[incarnation] = ledger
+        return ledger

@@ -7,6 +7,7 @@ Keeps invariant 2 (fence.py), 3 (synchronous=FULL: `commit` returns after the sy
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import apsw
 
@@ -17,7 +18,7 @@ from multiconnect.model.log import KeyRow, LogWrite, SlotTail, StoredBatch, Stor
 from multiconnect.model.message import Stream
 from multiconnect.store.rules import milliseconds
 from multiconnect.store.sqlite import history
-from multiconnect.store.sqlite.commit import write_group
+from multiconnect.store.sqlite.commit import is_small, write_group
 from multiconnect.store.sqlite.database import CONTROL, Database
 from multiconnect.store.sqlite.fence import Fence, install
 from multiconnect.store.sqlite.files import Files
@@ -26,6 +27,7 @@ from multiconnect.store.sqlite.ids import id_of, lane_of
 from multiconnect.store.sqlite.ledgers import Ledgers, Tenure, read_chain
 from multiconnect.store.sqlite.nodes import read_role
 from multiconnect.store.sqlite.reach import ledgers_from
+from multiconnect.store.sqlite.recent import write_in_place
 from multiconnect.store.sqlite.slots import read_slots
 from multiconnect.store.sqlite.takeover import newest_written, read_retries, read_tail, take_over
 from multiconnect.store.sqlite.worker import Worker
@@ -101,15 +103,19 @@ class SqliteLog:
         return await self._worker.run(self._commit, write)
 
     def _commit(self, write: LogWrite) -> frozenset[int]:
-        with self._ledgers.own.write() as own:
-            return write_group(own, write)
+        own = self._ledgers.own
+        if is_small(write):
+            with own.append() as db:
+                return write_group(db, write, own.leave)
+        with own.write() as db:
+            return write_group(db, write, partial(write_in_place, db))
 
     # --- reading -----------------------------------------------------------------------------
     async def find_keys(self, slot: int, keys: Sequence[bytes]) -> dict[bytes, KeyRow]:
         """Return the rows of those keys that are known."""
 
         def run() -> dict[bytes, KeyRow]:
-            with self._ledgers.views(self._names(slot)) as views:
+            with self._ledgers.views(tenure.ledger for tenure in self._chain(slot)) as views:
                 return history.find_keys(views, slot, keys)
 
         return await self._worker.run(run)
@@ -120,8 +126,8 @@ class SqliteLog:
         """Return unsettled batches from `from_seq` on."""
 
         def run() -> list[StoredBatch]:
-            lane = lane_of(stream, slot)
-            names = ledgers_from(self._ledgers, self._chain(slot), lane, from_seq)
+            chain = self._settled_chain(slot)
+            names = ledgers_from(self._ledgers, chain, lane_of(stream, slot), from_seq)
             with self._ledgers.views(names) as views:
                 return history.read_unsettled(views, stream, slot, from_seq, limit_bytes)
 
@@ -133,7 +139,8 @@ class SqliteLog:
 
     def _find_message(self, stream: Stream, slot: int, sequence: int) -> StoredMessage | None:
         row_id = id_of(stream, slot, sequence)
-        with self._ledgers.views(self._names(slot)) as views:
+        names = [tenure.ledger for tenure in self._settled_chain(slot)]
+        with self._ledgers.views(names) as views:
             batch = history.find_batch(views, stream, slot, sequence)
             if batch is None:
                 return None
@@ -147,8 +154,13 @@ class SqliteLog:
                 retry = next(iter(read_retries(db, slot, row_id, row_id + 1)), None)
         return StoredMessage(batch, sequence, upstream_id, retry, failure)
 
-    def _names(self, slot: int) -> list[str]:
-        return [tenure.ledger for tenure in self._chain(slot)]
+    def _settled_chain(self, slot: int) -> list[Tenure]:
+        """Return a slot's chain with everything in its place: older ledgers were when sealed."""
+        chain = self._chain(slot)
+        newest = self._ledgers.get(chain[0].ledger) if chain else None
+        if newest is not None:
+            newest.settle()
+        return chain
 
     # --- life --------------------------------------------------------------------------------
     async def collect_garbage(self, now_ms: int) -> int:

@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 import apsw
 
 from multiconnect.limits import GARBAGE_BYTES_MAX, GARBAGE_ROWS_MAX
-from multiconnect.store.sqlite.database import Database
 from multiconnect.store.sqlite.ids import slot_of
+from multiconnect.store.sqlite.ledger import Ledger
 
 #: From a slot to the other ledgers in its chain.
-Others = Callable[[int], Sequence[Database]]
+Others = Callable[[int], Sequence[Ledger]]
 
 _TABLES = ("batch", "upstream_id", "failure", "retry", "progress")
 
@@ -36,7 +36,7 @@ class Settled(NamedTuple):
         return self.row_id, self.row_id + (self.messages or 1)
 
 
-def drop_bodies(ledger: Database, others: Others, before_ms: int) -> int:
+def drop_bodies(ledger: Ledger, others: Others, before_ms: int) -> int:
     """Drop the bodies of batches settled before `before_ms`; return how many."""
     with ledger.read() as db:
         rows = list(_within_bytes(_settled(db, 1, before_ms)))
@@ -50,7 +50,7 @@ def drop_bodies(ledger: Database, others: Others, before_ms: int) -> int:
     return len(rows)
 
 
-def drop_states(ledger: Database, others: Others, before_ms: int) -> int:
+def drop_states(ledger: Ledger, others: Others, before_ms: int) -> int:
     """Drop batches settled before `before_ms`, their states, ids and failures; return how many."""
     with ledger.read() as db:
         rows = _settled(db, 2, before_ms)
@@ -85,7 +85,7 @@ def _within_bytes(rows: Iterable[Settled]) -> Iterator[Settled]:
 def _go_elsewhere(
     rows: Sequence[Settled],
     others: Others,
-    drop: Callable[[Database, Sequence[Settled]], None],
+    drop: Callable[[Ledger, Sequence[Settled]], None],
 ) -> tuple[list[Settled], list[Settled]]:
     """Drop rows in the other ledgers of their slots; return (rows to drop here, superseded rows).
 
@@ -99,6 +99,7 @@ def _go_elsewhere(
         elsewhere = others(slot)
         newer: set[int] = set()
         for other in elsewhere:
+            other.settle()
             newer |= _known_newer(other, theirs)
             theirs = _measured(other, theirs)
         superseded += [row for row in theirs if row.row_id in newer]
@@ -109,13 +110,13 @@ def _go_elsewhere(
     return going, superseded
 
 
-def _known_newer(other: Database, rows: Sequence[Settled]) -> set[int]:
+def _known_newer(other: Ledger, rows: Sequence[Settled]) -> set[int]:
     sql = "SELECT 1 FROM progress WHERE id = ? AND epoch > ? AND settled > 0"
     with other.read() as db:
         return {r.row_id for r in rows if db.execute(sql, (r.row_id, r.epoch)).fetchone()}
 
 
-def _measured(other: Database, rows: Sequence[Settled]) -> list[Settled]:
+def _measured(other: Ledger, rows: Sequence[Settled]) -> list[Settled]:
     """Return the rows, with their number of messages where the other ledger has the batch."""
     sql = "SELECT count FROM batch WHERE id = ?"
     with other.read() as db:
@@ -125,7 +126,7 @@ def _measured(other: Database, rows: Sequence[Settled]) -> list[Settled]:
     ]
 
 
-def _drop_bodies_elsewhere(other: Database, rows: Sequence[Settled]) -> None:
+def _drop_bodies_elsewhere(other: Ledger, rows: Sequence[Settled]) -> None:
     sql = "SELECT 1 FROM batch WHERE id = ? AND body IS NOT NULL"
     with other.read() as db:
         ids = [(row.row_id,) for row in rows if db.execute(sql, (row.row_id,)).fetchone()]
@@ -135,7 +136,7 @@ def _drop_bodies_elsewhere(other: Database, rows: Sequence[Settled]) -> None:
             db.executemany("UPDATE batch SET body = NULL WHERE id = ?", ids)
 
 
-def _delete_elsewhere(other: Database, rows: Sequence[Settled]) -> None:
+def _delete_elsewhere(other: Ledger, rows: Sequence[Settled]) -> None:
     with other.read() as db:
         there = [row for row in rows if any(_has(db, table, row) for table in _TABLES)]
     if there:

@@ -10,12 +10,13 @@ from multiconnect.limits import (
     RETAIN_STATES_S,
 )
 from multiconnect.store.rules import milliseconds
-from multiconnect.store.sqlite.database import Database
+from multiconnect.store.sqlite.ledger import Ledger
 from multiconnect.store.sqlite.retire import Others, drop_bodies, drop_states
 
 
-def sweep(ledger: Database, others: Others, now_ms: int) -> int:
+def sweep(ledger: Ledger, others: Others, now_ms: int) -> int:
     """Drop what is past its retention, within the limits of one call; return the rows dropped."""
+    ledger.settle()
     return (
         _drop_keys(ledger, now_ms - milliseconds(RETAIN_IDEMPOTENCY_S))
         + _drop_producers(ledger, now_ms - milliseconds(PRODUCER_KEEP_S))
@@ -24,7 +25,7 @@ def sweep(ledger: Database, others: Others, now_ms: int) -> int:
     )
 
 
-def _drop_keys(ledger: Database, before_ms: int) -> int:
+def _drop_keys(ledger: Ledger, before_ms: int) -> int:
     return _drop(
         ledger,
         "SELECT id FROM (SELECT id, at_ms FROM key ORDER BY id LIMIT ?) WHERE at_ms < ?",
@@ -33,7 +34,7 @@ def _drop_keys(ledger: Database, before_ms: int) -> int:
     )
 
 
-def _drop_producers(ledger: Database, before_ms: int) -> int:
+def _drop_producers(ledger: Ledger, before_ms: int) -> int:
     return _drop(
         ledger,
         "SELECT lane, producer FROM producer WHERE at_ms < ? LIMIT ?",
@@ -42,7 +43,7 @@ def _drop_producers(ledger: Database, before_ms: int) -> int:
     )
 
 
-def _drop(ledger: Database, find: str, bounds: tuple[int, int], drop: str) -> int:
+def _drop(ledger: Ledger, find: str, bounds: tuple[int, int], drop: str) -> int:
     # Looked up in a read transaction: most calls find nothing and must not sync the disk.
     with ledger.read() as db:
         rows = db.execute(find, bounds).fetchall()

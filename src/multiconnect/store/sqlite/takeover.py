@@ -18,7 +18,6 @@ from multiconnect.errors import CorruptData
 from multiconnect.model.log import Answer, Retry, SlotTail, StreamTail
 from multiconnect.model.message import Stream
 from multiconnect.store.answers import decode_answers
-from multiconnect.store.sqlite.database import Database
 from multiconnect.store.sqlite.ids import (
     lane_ids,
     lane_of,
@@ -26,6 +25,7 @@ from multiconnect.store.sqlite.ids import (
     stream_of,
     unsigned,
 )
+from multiconnect.store.sqlite.ledger import Ledger
 from multiconnect.store.sqlite.ledgers import Ledgers, Tenure
 
 Chain = Callable[[], Sequence[Tenure]]
@@ -53,7 +53,7 @@ def take_over(
 
 def newest_written(
     ledgers: Ledgers, slot: int, chain: Chain, *, before: int | None = None
-) -> Database | None:
+) -> Ledger | None:
     """Return the ledger whose tenure of a slot is the newest that was taken up, None if none was.
 
     Raises CorruptData when a newer ledger is gone although it was not collected: going on without
@@ -79,7 +79,7 @@ def newest_written(
     )
 
 
-def _took_up(ledger: Database, slot: int, epoch: int) -> bool:
+def _took_up(ledger: Ledger, slot: int, epoch: int) -> bool:
     with ledger.read() as db:
         row = db.execute(
             "SELECT 1 FROM position WHERE lane = ? AND epoch = ?",

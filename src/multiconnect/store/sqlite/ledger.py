@@ -1,0 +1,58 @@
+"""The file of one owner's log, whose small commits wait in a heap before they take their place.
+
+What waits is in place before anybody reads what it changes: `write` begins with that, which is also
+how a ledger is sealed, so the tenures of earlier owners are always complete; who reads the tables
+of a living ledger calls `settle` before. Only `append` adds to what waits. Positions and fences
+never wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import apsw
+
+from multiconnect.limits import RECENT_BYTES_MAX, STORE_TIMEOUT_S
+from multiconnect.store.sqlite.database import LEDGER, Database
+from multiconnect.store.sqlite.recent import Rows, is_waiting, keep, put_in_place
+
+
+class Ledger(Database):
+    """A ledger and, once it was used, the connection to it."""
+
+    def __init__(
+        self, path: Path, *, busy_s: float = STORE_TIMEOUT_S, visitor: bool = False
+    ) -> None:
+        super().__init__(path, LEDGER, busy_s=busy_s, visitor=visitor)
+        #: Bytes that wait, at most: somebody else may have put them in place.
+        self._waiting_bytes = 0
+
+    @contextmanager
+    def write(self) -> Iterator[apsw.Connection]:
+        """Run the block in a write transaction that begins with everything in its place."""
+        with super().write() as db:
+            put_in_place(db)
+            yield db
+        self._waiting_bytes = 0
+
+    @contextmanager
+    def append(self) -> Iterator[apsw.Connection]:
+        """Run the block in a write transaction that leaves waiting what waits."""
+        if self._waiting_bytes > RECENT_BYTES_MAX:
+            self.settle()
+        with super().write() as db:
+            yield db
+
+    def leave(self, rows: Rows) -> None:
+        """Inside `append`: let rows wait with the others."""
+        self._waiting_bytes += keep(self.open(), rows)
+
+    def settle(self) -> None:
+        """Put what waits in its place; a ledger where nothing does is not written to."""
+        with self.read() as db:
+            waiting = is_waiting(db)
+        if waiting:
+            with self.unsynced(), self.write():
+                pass
