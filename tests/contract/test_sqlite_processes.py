@@ -40,6 +40,7 @@ async def spawn(stores: Stores) -> AsyncIterator[Spawn]:
         child = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "tests.contract.sqlite_child", mode, stores.url,
             cwd=ROOT, stdout=asyncio.subprocess.PIPE,
+            process_group=0,  # it may be stopped: see tests/support/lone_roles.py
         )  # fmt: skip
         children.append(child)
         return child

@@ -119,6 +119,7 @@ def frozen_client(server: PostgresServer, schema: str) -> Iterator[None]:
     process = subprocess.Popen(
         [sys.executable, "-c", FREEZER, url, schema],
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        process_group=0,  # it stops itself: see tests/support/lone_roles.py
     )  # fmt: skip
     try:
         assert process.stdout is not None

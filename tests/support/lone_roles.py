@@ -49,6 +49,9 @@ class LoneRoles(FaultyCluster):
             process = subprocess.Popen(
                 [sys.executable, "-m", "tests.support.faulty_role", role.value],
                 env=variables, stderr=errors, stdin=subprocess.DEVNULL,
+                # It will be stopped. A group with a stopped process in it is hung up (SIGHUP to
+                # all) when whatever started the tests exits: that must not be pytest's own.
+                process_group=0,
             )  # fmt: skip
         self.processes[name] = process
         return process
