@@ -83,3 +83,27 @@ async def test_it_ends_its_thread_even_if_the_last_call_fails():
         await worker.aclose(lambda: divmod(1, 0))  # type: ignore[arg-type]
     with pytest.raises(Closed):
         await worker.run(max, 1, 2)
+
+
+def test_a_loop_that_was_closed_meanwhile_does_not_end_the_thread():
+    worker, let_through = Worker("test"), threading.Event()
+
+    async def ask_and_leave():
+        call = asyncio.create_task(worker.run(let_through.wait, 10))
+        await asyncio.sleep(0)
+        call.cancel()
+
+    async def ask_again():
+        assert await worker.run(max, 1, 2) == 2
+        await worker.aclose(nothing)
+
+    asyncio.run(ask_and_leave())
+    let_through.set()
+    asyncio.run(ask_again())
+
+
+async def test_a_worker_that_nobody_asks_has_no_thread():
+    before = threading.active_count()
+    worker = Worker("test")
+    assert threading.active_count() == before
+    await worker.aclose(nothing)
