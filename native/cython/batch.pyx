@@ -6,6 +6,7 @@ from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport uint8_t, uint32_t
+from libc.string cimport memset
 
 from kernel cimport (
     MC_BATCH_HEADER_BYTES, MC_E_RECORD_RECIPIENT, MC_E_SHORT, MC_E_TRAILING, MC_OK,
@@ -83,6 +84,19 @@ def ranks(slots) -> array.array:
         return result
     finally:
         PyBuffer_Release(&view)
+
+
+def slot_counts(slots) -> list:
+    """Return (slot id, how often it is there) for each id that is there, ascending."""
+    cdef Py_buffer view
+    cdef uint32_t counts[256]
+    cdef Py_ssize_t i
+    memset(counts, 0, sizeof(counts))
+    PyObject_GetBuffer(slots, &view, PyBUF_SIMPLE)
+    for i in range(view.len):
+        counts[(<const uint8_t *>view.buf)[i]] += 1
+    PyBuffer_Release(&view)
+    return [(i, counts[i]) for i in range(256) if counts[i]]
 
 
 cdef int split_into(list found, object whole, const uint8_t *data, size_t size) except -1:

@@ -6,10 +6,12 @@ readers that know every case and name every mistake.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.mem cimport PyMem_Free
 from cpython.unicode cimport PyUnicode_DecodeASCII
 from libc.stdint cimport uint8_t
 from libc.string cimport memchr, memcmp
 
+from cuts cimport Cuts, add_cut, begin_cuts, bytes_of_cuts
 from kernel cimport (
     mc_json_space, mc_json_value_size, mc_piece, mc_plain_head, mc_plain_head_read,
     mc_plain_text_read,
@@ -58,48 +60,80 @@ def plain_lines(bytes body not None, Py_ssize_t at, Py_ssize_t count, list found
     next line begins, and how many of these were not plain.
     """
     cdef const uint8_t *data = <const uint8_t *>PyBytes_AS_STRING(body)
-    cdef Py_ssize_t size = PyBytes_GET_SIZE(body), end
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(body), start, end
     cdef Py_ssize_t others = 0
-    cdef const uint8_t *newline
     if at < 0:
         raise ValueError(f"at is {at}; expected a place in the body")
     while at < size and count > 0:
-        newline = <const uint8_t *>memchr(data + at, c"\n", <size_t>(size - at))
-        end = size if newline is NULL else newline - data
-        count -= append_line(data, at, end, found, &others)
-        at = end + 1
-    return at if at < size else size, others
+        start = at
+        at = next_line(data, &start, &end, size)
+        if start < end:
+            others += append_line(data + start, <size_t>(end - start), found)
+            count -= 1
+    return min(at, size), others
 
 
-def plain_array(bytes body not None, Py_ssize_t count):
-    """Return (recipient, message) for each element of a JSON array of plain texts; or None.
+def cut_lines(bytes body not None, Py_ssize_t at, Py_ssize_t count):
+    """Read at most `count` lines that are not blank, from `at`, if all are plain text messages.
+
+    Return where the next line begins, and where each message lies (`Packer.extend_cuts`); or None.
+    """
+    cdef const uint8_t *data = <const uint8_t *>PyBytes_AS_STRING(body)
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(body), start, end
+    cdef Cuts cuts
+    cdef mc_piece digits
+    if at < 0:
+        raise ValueError(f"at is {at}; expected a place in the body")
+    begin_cuts(&cuts, data, size)
+    try:
+        while at < size and <Py_ssize_t>cuts.count < count:
+            start = at
+            at = next_line(data, &start, &end, size)
+            if start == end:
+                continue
+            if mc_plain_text_read(data + start, <size_t>(end - start), &digits) != (
+                <size_t>(end - start)
+            ):
+                return None
+            add_cut(&cuts, &digits, start, end)
+        return min(at, size), bytes_of_cuts(&cuts)
+    finally:
+        PyMem_Free(cuts.cuts)
+
+
+def cut_array(bytes body not None, Py_ssize_t count):
+    """Return where each element of a JSON array of plain text messages lies; or None.
 
     Of an array with more than `count` elements the first `count` are returned, unseen what follows.
     """
     cdef const uint8_t *data = <const uint8_t *>PyBytes_AS_STRING(body)
     cdef size_t size = <size_t>PyBytes_GET_SIZE(body), used
     cdef size_t at = mc_json_space(data, size)
+    cdef Cuts cuts
     cdef mc_piece digits
-    cdef list found = []
     if at == size or data[at] != c"[":
         return None
-    while True:
-        at += 1
-        at += mc_json_space(data + at, size - at)
-        used = mc_plain_text_read(data + at, size - at, &digits)
-        if used == 0:
+    begin_cuts(&cuts, data, <Py_ssize_t>size)
+    try:
+        while True:
+            at += 1
+            at += mc_json_space(data + at, size - at)
+            used = mc_plain_text_read(data + at, size - at, &digits)
+            if used == 0:
+                return None
+            add_cut(&cuts, &digits, <Py_ssize_t>at, <Py_ssize_t>(at + used))
+            if <Py_ssize_t>cuts.count == count:
+                return bytes_of_cuts(&cuts)
+            at += used
+            at += mc_json_space(data + at, size - at)
+            if at == size or data[at] != c",":
+                break
+        if at == size or data[at] != c"]":
             return None
-        found.append((text_of(&digits), piece_of(data + at, used)))
-        if len(found) == count:
-            return found
-        at += used
-        at += mc_json_space(data + at, size - at)
-        if at == size or data[at] != c",":
-            break
-    if at == size or data[at] != c"]":
-        return None
-    at += 1
-    return found if at + mc_json_space(data + at, size - at) == size else None
+        at += 1
+        return bytes_of_cuts(&cuts) if at + mc_json_space(data + at, size - at) == size else None
+    finally:
+        PyMem_Free(cuts.cuts)
 
 
 def array_elements(bytes body not None) -> list:
@@ -120,26 +154,32 @@ def array_elements(bytes body not None) -> list:
     return found
 
 
-cdef int append_line(
-    const uint8_t *data, Py_ssize_t at, Py_ssize_t end, list found, Py_ssize_t *others
-) except -1:
-    """Append what one line holds; return how many messages that was."""
+cdef inline Py_ssize_t next_line(
+    const uint8_t *data, Py_ssize_t *start, Py_ssize_t *end, Py_ssize_t size
+) noexcept:
+    """Trim the line at `start`, which moves to its first character; return where the next begins.
+
+    A line of blanks ends where it starts.
+    """
+    cdef const void *newline = memchr(data + start[0], c"\n", <size_t>(size - start[0]))
+    cdef Py_ssize_t after = size if newline is NULL else <const uint8_t *>newline - data + 1
+    end[0] = after
+    while start[0] < end[0] and is_blank(data[start[0]]):
+        start[0] += 1
+    while start[0] < end[0] and is_blank(data[end[0] - 1]):
+        end[0] -= 1
+    return after
+
+
+cdef int append_line(const uint8_t *line, size_t size, list found) except -1:
+    """Append what a line holds; return 1 if that is no plain text message."""
     cdef mc_piece digits
-    cdef size_t used
-    while at < end and is_blank(data[at]):
-        at += 1
-    while at < end and is_blank(data[end - 1]):
-        end -= 1
-    if at == end:
-        return 0
-    line = piece_of(data + at, <size_t>(end - at))
-    used = mc_plain_text_read(data + at, <size_t>(end - at), &digits)
-    if used == <size_t>(end - at):
-        found.append((text_of(&digits), line))
-    else:
-        found.append(line)
-        others[0] += 1
-    return 1
+    text = piece_of(line, size)
+    if mc_plain_text_read(line, size, &digits) != size:
+        found.append(text)
+        return 1
+    found.append((text_of(&digits), text))
+    return 0
 
 
 cdef inline bint is_blank(uint8_t byte) noexcept:

@@ -3,42 +3,33 @@
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.mem cimport PyMem_Free
 from cpython.object cimport PyObject
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memset
 
+from cuts cimport Cut
 from integers cimport small_of, u64_of
+from items cimport (
+    PyTuple_Check, PyTuple_GET_ITEM, PyTuple_GET_SIZE, Item, is_bytes, keep_canonical, new_items,
+    point_at_digits, prepare_cuts, prepare_quickly, set_payload,
+)
 from kernel cimport (
-    MC_ATTRIBUTES_BYTES_MAX, MC_BATCH_HEADER_BYTES, MC_FLAG_KEYED, MC_PAYLOAD_BYTES_MAX,
-    MC_SLOT_MASK, MC_SLOTS, MC_STREAM_INBOUND, mc_batch_header, mc_batch_seal, mc_murmur3_32,
-    mc_prefetch, mc_record, mc_record_size, mc_record_write,
+    MC_ATTRIBUTES_BYTES_MAX, MC_BATCH_HEADER_BYTES, MC_FLAG_KEYED, MC_SLOT_MASK, MC_SLOTS,
+    MC_STREAM_INBOUND, mc_batch_header, mc_batch_seal, mc_murmur3_32, mc_prefetch, mc_record,
+    mc_record_size, mc_record_write,
 )
 from lanes cimport (
     START_BYTES_MIN, Buffer, Lane, Mark, bytes_data, empty, free_chain, mark_of, roll_back,
     room_for, start_bytes_after,
 )
-from recipient cimport hash_digits, str_data, str_length, write_canonical
+from recipient cimport write_canonical
 
 
 cdef extern from "Python.h":
     int _PyBytes_Resize(PyObject **value, Py_ssize_t size) except -1
     bint PyObject_CheckBuffer(object value)
-    bint is_bytes "PyBytes_Check"(PyObject *value)
-    Py_ssize_t bytes_size "PyBytes_GET_SIZE"(PyObject *value)
-    bint PyTuple_Check(PyObject *value)
-    Py_ssize_t PyTuple_GET_SIZE(PyObject *value)
-    PyObject *PyTuple_GET_ITEM(PyObject *value, Py_ssize_t index)
     tuple PySequence_Tuple(object items)
-
-
-# A checked message, pointing into objects that somebody keeps alive.
-cdef struct Item:
-    const uint8_t *recipient
-    const uint8_t *payload
-    uint32_t payload_len
-    uint8_t recipient_len
-    uint8_t slot
 
 
 @cython.final
@@ -95,25 +86,38 @@ cdef class Packer:
         """Append many messages or, if one of them is refused, none; return their slots."""
         # The snapshot keeps every recipient and payload alive while the encoder runs.
         cdef tuple snapshot = PySequence_Tuple(items)
-        cdef Py_ssize_t i, count = len(snapshot)
+        cdef Py_ssize_t count = len(snapshot)
         cdef bytes shared = checked_attributes(attributes)
         cdef mc_record pattern
         set_attributes(&pattern, shared)
         pattern.kind = small_of("kind", kind, 255)
-        cdef bytes result = PyBytes_FromStringAndSize(NULL, count)
-        cdef uint8_t *slots = <uint8_t *>PyBytes_AS_STRING(result)
         cdef list kept = []
-        cdef Item *prepared = <Item *>PyMem_Malloc(<size_t>count * sizeof(Item))
-        if prepared is NULL:
-            raise MemoryError
+        cdef Item *prepared = new_items(count)
         try:
             self.prepare_all(prepared, snapshot, kept)
-            for i in range(count):
-                slots[i] = prepared[i].slot
-            self.append_prepared(&pattern, prepared, count)
+            return self.append_prepared(&pattern, prepared, count)
         finally:
             PyMem_Free(prepared)
-        return result
+
+    def extend_cuts(
+        self, bytes body not None, bytes cuts not None, attributes=b"", kind=0
+    ) -> bytes:
+        """Append the messages that `cut_lines` or `cut_array` found in a body; return their slots.
+
+        All of them or none, as `extend` does.
+        """
+        cdef bytes shared = checked_attributes(attributes)
+        cdef Py_ssize_t count = PyBytes_GET_SIZE(cuts) // <Py_ssize_t>sizeof(Cut)
+        cdef mc_record pattern
+        set_attributes(&pattern, shared)
+        pattern.kind = small_of("kind", kind, 255)
+        cdef Item *prepared = new_items(count)
+        try:
+            if not prepare_cuts(prepared, body, cuts, count):
+                raise ValueError("cuts that do not fit the body; expected those made of it")
+            return self.append_prepared(&pattern, prepared, count)
+        finally:
+            PyMem_Free(prepared)
 
     def take(self, slot, producer, producer_seq, created_ms) -> bytes | None:
         """Seal and return the oldest batch of a slot, or None if nothing waits."""
@@ -227,13 +231,16 @@ cdef class Packer:
             raise payload_encoder(body)
         return <bytes>body
 
-    cdef int append_prepared(
-        self, mc_record *pattern, const Item *items, Py_ssize_t count
-    ) except -1:
-        """Append all of them; should memory run out half-way, take back those that were."""
+    cdef bytes append_prepared(self, mc_record *pattern, const Item *items, Py_ssize_t count):
+        """Append all of them; return their slots.
+
+        Should memory run out half-way, take back those that were appended.
+        """
         cdef Mark marks[MC_SLOTS]
         cdef uint64_t waiting_bytes = self.waiting_bytes
         cdef uint32_t pending_slots = self.pending_slots
+        cdef bytes result = PyBytes_FromStringAndSize(NULL, count)
+        cdef uint8_t *slots = <uint8_t *>PyBytes_AS_STRING(result)
         cdef Py_ssize_t i
         for i in range(MC_SLOTS):
             marks[i] = mark_of(&self.lanes[i])
@@ -241,6 +248,7 @@ cdef class Packer:
             for i in range(count):
                 if i + 4 < count:
                     mc_prefetch(items[i + 4].payload, items[i + 4].payload_len)
+                slots[i] = items[i].slot
                 self.write(pattern, &items[i], 0)
         except MemoryError:
             for i in range(MC_SLOTS):
@@ -248,7 +256,7 @@ cdef class Packer:
             self.waiting_bytes = waiting_bytes
             self.pending_slots = pending_slots
             raise
-        return 0
+        return result
 
     cdef inline int write(self, mc_record *record, const Item *item, uint8_t flags) except -1:
         """Append a checked message. The only failure is memory, and it changes nothing."""
@@ -267,51 +275,6 @@ cdef class Packer:
         buffer.flags |= flags
         lane.appended += 1
         return 0
-
-
-cdef inline bint point_at_digits(Item *item, PyObject *recipient) noexcept:
-    """Take a recipient that is canonical as it is from where it lies; false: look closer."""
-    cdef uint32_t hash = 0
-    if not hash_digits(recipient, &hash):
-        return False
-    item.recipient = str_data(recipient)
-    item.recipient_len = <uint8_t>str_length(recipient)
-    item.slot = hash & MC_SLOT_MASK
-    return True
-
-
-cdef inline bint prepare_quickly(Item *item, PyObject *pair) noexcept:
-    """Take a plain number and bytes from where they lie; false: look closer."""
-    cdef PyObject *payload
-    if not PyTuple_Check(pair) or PyTuple_GET_SIZE(pair) != 2:
-        return False
-    payload = PyTuple_GET_ITEM(pair, 1)
-    if not is_bytes(payload) or bytes_size(payload) > MC_PAYLOAD_BYTES_MAX:
-        return False
-    item.payload = <const uint8_t *>bytes_data(payload)
-    item.payload_len = <uint32_t>bytes_size(payload)
-    return point_at_digits(item, PyTuple_GET_ITEM(pair, 0))
-
-
-cdef int keep_canonical(Item *item, object recipient, list kept) except -1:
-    """Point an item at the canonical form of its recipient, kept alive in `kept`."""
-    cdef uint8_t text[255]
-    cdef int length = write_canonical(recipient, text)
-    cdef bytes copy = PyBytes_FromStringAndSize(<char *>text, length)
-    kept.append(copy)
-    item.recipient = <const uint8_t *>PyBytes_AS_STRING(copy)
-    item.recipient_len = <uint8_t>length
-    return 0
-
-
-cdef inline int set_payload(Item *item, PyObject *body) except -1:
-    cdef Py_ssize_t size = bytes_size(body)
-    if size > MC_PAYLOAD_BYTES_MAX:
-        from multiconnect._native.refusals import payload_size
-        raise payload_size(size)
-    item.payload = <const uint8_t *>bytes_data(body)
-    item.payload_len = <uint32_t>size
-    return 0
 
 
 cdef bytes checked_attributes(object attributes):

@@ -146,8 +146,11 @@ DRAIN_PAUSE_MAX_S: Final = 30.0
 #: Each further attempt of a slot may take twice as long, up to this: with an upstream slower than
 #: the first allowance no planned move would ever come to its end.
 DRAIN_ALLOWED_MAX_S: Final = 30.0
-#: A new generation that is smaller than the old one but covers the shards takes over after this.
+#: A new generation that is smaller than the old one but covers the shards takes over when none has
+#: become ready for so long: while others start, the cores are theirs and every move would wait ...
 GENERATION_GRACE_S: Final = 5.0
+#: ... but never longer than this after the first one was ready.
+GENERATION_GRACE_MAX_S: Final = 20.0
 #: With no live owner at all and too few CoreApps the Master waits until none has arrived for this
 #: long, so that the first one up does not get all 32 slots only to hand most of them on ...
 COLD_START_QUIET_S: Final = 0.5
@@ -236,6 +239,8 @@ HTTP_STOP_GRACE_S: Final = 8.0
 HTTP_SEND_TIMEOUT_S: Final = 10.0
 #: Messages of a batch looked at before other connections get a turn.
 HTTP_BATCH_STEP: Final = 500
+#: The same where the compiled core looks at them, at some 0.1 µs each.
+HTTP_BATCH_CUT_STEP: Final = 1000
 HTTP_RETRY_AFTER_S: Final = 1
 TOKEN_LIFETIME_S: Final = 7 * 24 * 3600.0
 #: A token is looked up again after the first, and believed without asking for at most the second.
@@ -279,6 +284,9 @@ REPORT_DELAY_MIN_S: Final = 0.01
 REPORT_DELAY_MAX_S: Final = 0.5
 #: Deaths remembered, to contradict a row that a dying child still managed to write.
 EXITS_REMEMBERED_MAX: Final = 1024
+#: Children of an old generation told to go at once: many that end together take every core, and
+#: those that have just got their slots would wait for them.
+RETIRING_AT_ONCE_MAX: Final = 2
 #: Children of one role under one supervisor.
 CHILDREN_PER_ROLE_MAX: Final = 128
 

@@ -134,7 +134,7 @@ def test_header_is_a_named_tuple():
 
 @pytest.mark.parametrize("wrong", ["text", None, 5, memoryview(BATCH)[::2]], ids=repr)
 def test_no_buffer(wrong):
-    for name in ("read_header", "split_batches", "records", "ranks"):
+    for name in ("read_header", "split_batches", "records", "ranks", "slot_counts"):
         assert on_both(name, wrong)[0] == "raised"
 
 
@@ -146,3 +146,10 @@ def test_ranks(slots):
     assert isinstance(ranks, array)
     assert ranks.typecode == "I"
     assert list(ranks) == [slots[:i].count(slot) for i, slot in enumerate(slots)]
+
+
+@STEADY
+@given(st.binary(max_size=100))
+def test_slot_counts(slots):
+    found = on_both("slot_counts", slots)
+    assert found == ("returned", [(slot, slots.count(slot)) for slot in sorted(set(slots))])

@@ -14,6 +14,11 @@ from multiconnect._native.compiled import COMPILED, require_compiled
 from tests.support.twins import READABLE, VARIABLE, are_readable, compiled_modules
 
 ROOT = Path(__file__).resolve().parents[2]
+#: What is run on the readable twins as well.
+TESTS_OF_TWINS = (
+    *("tests/unit/coreapp", "tests/unit/dataplane", "tests/unit/web"),
+    "tests/integration/test_web_express.py",
+)
 
 
 def test_the_list_names_every_module_with_c_types_beside_it():
@@ -48,7 +53,7 @@ def test_python_in_the_place_of_compiled_code_is_refused(monkeypatch):
 @pytest.mark.skipif(are_readable(), reason="this run uses the readable twins already")
 def test_the_readable_twins_pass_the_same_tests():
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "tests/unit/coreapp", "-q"],
+        [sys.executable, "-m", "pytest", *TESTS_OF_TWINS, "-q"],
         cwd=ROOT,
         env=os.environ | {VARIABLE: READABLE},
         capture_output=True,

@@ -51,11 +51,14 @@ def test_the_ids_of_many(cluster, many):
     kind, ids = on_both("encode_ids", cluster, slots, segments)
     assert kind == "returned"
     assert len(ids) == len(slots)
+    assert on_both("stored_lines", cluster, slots, segments)[1] == native.id_lines(ids, 0)
 
 
 def test_slots_without_segments_are_a_mistake():
     assert on_both("encode_ids", 1, b"\x03", {}) == ("raised", KeyError)
     assert on_both("encode_ids", 1, b"\x20", {32: [(0, 1)]}) == ("raised", ValueError)
+    assert on_both("stored_lines", 1, b"\x03", {}) == ("raised", KeyError)
+    assert on_both("stored_lines", 1, b"\xff", {255: [(0, 1)]}) == ("raised", ValueError)
 
 
 @STEADY
@@ -69,5 +72,6 @@ def test_lines(ids, first):
 def test_a_line_holds_an_id():
     ids = [native.encode_id(1, 2, 3)]
     assert native.id_lines(ids, 7) == b'{"index":7,"id":"%b"}\n' % ids[0].encode()
+    assert on_both("id_lines", ids, -1) == ("raised", ValueError)
     assert on_both("id_lines", ["short"], 0) == ("raised", ValueError)
     assert on_both("id_lines", ["é" * 23], 0) == ("raised", ValueError)

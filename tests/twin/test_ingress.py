@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from multiconnect import _native as native
 from multiconnect._native import reference
+from multiconnect.dataplane.body_messages import BodyMessages
 from tests.twin.twins import STEADY, changed, changes, on_both
 
 LINE = b"POST /v1/messages HTTP/1.1\r\n"
@@ -229,14 +230,50 @@ def test_lines_are_read_alike_and_in_steps(messages, count):
 
 
 @STEADY
+@given(
+    st.lists(st.one_of(st.just(GOOD), written(), st.sampled_from([b"", b" ", b"5"])), max_size=5),
+    st.sampled_from([b"\n", b"\r\n", b"\n\n", b" \n\t"]),
+    st.integers(1, 4),
+)
+def test_lines_are_cut_where_all_are_plain(messages, newline, count):
+    body = newline.join(messages)
+    at, found = lines_of(body, count)
+    outcome = on_both("cut_lines", body, 0, count)
+    if any(isinstance(entry, bytes) for entry in found):
+        assert outcome == ("returned", None)
+    else:
+        assert outcome[1][0] == at
+        assert list(BodyMessages(body, outcome[1][1])) == found
+        assert len(BodyMessages(body, outcome[1][1])) == len(found)
+        assert on_both("cut_lines", body, at, 100)[0] == "returned"
+
+
+@STEADY
+@given(changes)
+def test_damaged_lines_are_cut_alike(damage):
+    on_both("cut_lines", changed(b"\n".join([GOOD, b"", GOOD, GOOD]), damage), 0, 100)
+
+
+def test_places_outside_of_a_body_are_a_mistake_or_its_end():
+    assert on_both("cut_lines", GOOD, -1, 5) == ("raised", ValueError)
+    assert on_both("cut_lines", GOOD, len(GOOD), 5) == ("returned", (len(GOOD), b""))
+    assert on_both("cut_lines", GOOD, len(GOOD) + 7, 5) == ("returned", (len(GOOD), b""))
+    assert on_both("cut_lines", GOOD, 0, 0) == ("returned", (0, b""))
+
+
+@STEADY
 @given(st.lists(st.one_of(st.just(GOOD), written()), max_size=4), SPACES, changes)
-def test_arrays_are_read_alike(messages, space, damage):
+def test_arrays_are_cut_alike(messages, space, damage):
     body = (space.encode() + b",").join(messages).join([b"[", b"]"])
-    outcome = on_both("plain_array", body, 100)
+    outcome = on_both("cut_array", body, 100)
     if outcome[1] is not None:
-        assert [orjson.loads(raw) for _, raw in outcome[1]] == orjson.loads(body)
-        assert on_both("plain_array", body, 1)[1] == outcome[1][:1]
-    on_both("plain_array", changed(body, damage), 100)
+        found = list(BodyMessages(body, outcome[1]))
+        assert [orjson.loads(raw) for _, raw in found] == orjson.loads(body)
+        assert [orjson.loads(raw)["to"].removeprefix("+") for _, raw in found] == [
+            recipient for recipient, _ in found
+        ]
+        assert on_both("cut_array", body, 1)[1] == outcome[1][:16]
+    on_both("cut_array", changed(body, damage), 100)
 
 
 VALUES = st.recursive(

@@ -1,5 +1,6 @@
 """Packing: both implementations do the same steps and must be in the same state after each."""
 
+import struct
 from array import array
 
 import pytest
@@ -188,6 +189,64 @@ def test_extend_takes_any_iterable():
     for packer in twins.packers:
         assert packer.extend(item for item in items) == native.slots_of(["1", "16315550000"])
         assert packer.extend([]) == b""
+
+
+BODY = b"16315550000 12 " + b"7" * 300 + b" x"
+places = st.one_of(st.integers(0, len(BODY) + 2), st.integers(0, (1 << 32) - 1))
+sizes = st.one_of(st.sampled_from([0, 1, 2, 8, 11, 16, 255, 256]), st.integers(0, (1 << 32) - 1))
+good_cuts = st.tuples(
+    *(st.just(0), st.sampled_from([1, 7, 8, 11]), st.integers(0, 100), st.integers(0, 200))
+)
+any_cuts = st.tuples(st.sampled_from([0, 11, 12, 15, 300]), sizes, places, sizes)
+
+
+def cuts_of(*cuts):
+    return b"".join(struct.pack("=4I", *cut) for cut in cuts)
+
+
+@STEADY
+@given(st.lists(st.one_of(good_cuts, good_cuts, any_cuts), max_size=4), st.sampled_from([0, 0, 5]))
+def test_cuts_are_packed_like_pairs_or_refused_as_a_whole(cuts, torn):
+    twins, pairs = Twins(), Twins()
+    kind, packed = twins.do("extend_cuts", BODY, cuts_of(*cuts) + b"x" * torn, b"attr", 3)
+    if kind == "raised":
+        assert (packed, twins.states()[0]) == (ValueError, (0, 0, [0] * 32))
+        return
+    items = [
+        (BODY[at : at + size].decode(), BODY[start : start + length])
+        for at, size, start, length in cuts
+    ]
+    assert pairs.do("extend", items, b"attr", 3) == (kind, packed)
+    assert pairs.drain() == twins.drain()
+
+
+@pytest.mark.parametrize(
+    ("cut", "fits"),
+    [
+        *(((0, 11, 0, 315), True), ((12, 2, 317, 0), True), ((15, 255, 0, 1), True)),
+        *(((15, 256, 0, 1), False), ((11, 2, 0, 1), False), ((12, 3, 0, 1), False)),
+        *(((0, 0, 0, 1), False), ((0, 11, 317, 1), False), ((317, 1, 0, 1), False)),
+        *(((0, 11, (1 << 32) - 1, 5), False), (((1 << 32) - 1, 11, 0, 1), False)),
+    ],
+)
+def test_cuts_that_do_not_fit_are_refused(cut, fits):
+    twins = Twins()
+    assert (twins.do("extend_cuts", BODY, cuts_of(cut))[0] == "returned") == fits
+    assert twins.do("extend_cuts", BODY, cuts_of((0, 11, 0, 1), cut))[0] == (
+        "returned" if fits else "raised"
+    )
+
+
+def test_a_payload_that_is_too_large_is_no_cut():
+    body = b"1" * (layout.PAYLOAD_BYTES_MAX + 1)
+    for size in (layout.PAYLOAD_BYTES_MAX, layout.PAYLOAD_BYTES_MAX + 1):
+        found = Twins().do("extend_cuts", body, cuts_of((0, 5, 0, size)))
+        assert found[0] == ("returned" if size <= layout.PAYLOAD_BYTES_MAX else "raised")
+
+
+@pytest.mark.parametrize("change", [{"attributes": b"x" * 2049}, {"kind": 256}], ids=repr)
+def test_wrong_options_for_cuts(change):
+    assert Twins().do("extend_cuts", BODY, cuts_of((0, 11, 0, 1)), **change)[0] == "raised"
 
 
 def test_full_batch_is_closed_and_the_next_opened():

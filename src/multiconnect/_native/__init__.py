@@ -12,7 +12,13 @@ from multiconnect._native import layout
 _REMEDY = "run `./run setup` in a checkout, or `pip install .`, and try again"
 
 try:
-    from multiconnect._native.batch import ranks, read_header, records, split_batches
+    from multiconnect._native.batch import (
+        ranks,
+        read_header,
+        records,
+        slot_counts,
+        split_batches,
+    )
     from multiconnect._native.frame import (
         FrameReader,
         decode_answers,
@@ -30,10 +36,11 @@ try:
         slot_of,
         slots_of,
     )
-    from multiconnect._native.ids import encode_id, encode_ids, id_lines
+    from multiconnect._native.ids import encode_id, encode_ids, id_lines, stored_lines
     from multiconnect._native.ingress import (
         array_elements,
-        plain_array,
+        cut_array,
+        cut_lines,
         plain_head,
         plain_lines,
         plain_text,
@@ -61,6 +68,8 @@ __all__ = [
     "array_elements",
     "canonical",
     "crc32c",
+    "cut_array",
+    "cut_lines",
     "decode_answers",
     "encode_answers",
     "encode_id",
@@ -69,7 +78,6 @@ __all__ = [
     "id_lines",
     "layout",
     "murmur3_32",
-    "plain_array",
     "plain_head",
     "plain_lines",
     "plain_text",
@@ -79,7 +87,9 @@ __all__ = [
     "shard_of",
     "shards_of",
     "shards_of_packed",
+    "slot_counts",
     "slot_of",
     "slots_of",
     "split_batches",
+    "stored_lines",
 ]

@@ -31,6 +31,9 @@ class Packer:
     def extend(
         self, items: Iterable[tuple[str, object]], attributes: Buffer = b"", kind: int = 0
     ) -> bytes: ...
+    def extend_cuts(
+        self, body: bytes, cuts: bytes, attributes: Buffer = b"", kind: int = 0
+    ) -> bytes: ...
     def take(
         self, slot: int, producer: int, producer_seq: int, created_ms: int
     ) -> bytes | None: ...

@@ -7,7 +7,13 @@ a function does. The package never falls back on it. Nothing but re-exports belo
 from __future__ import annotations
 
 from multiconnect._native.layout import HASH_VERSION, BatchHeader
-from multiconnect._native.reference_batch import ranks, read_header, records, split_batches
+from multiconnect._native.reference_batch import (
+    ranks,
+    read_header,
+    records,
+    slot_counts,
+    split_batches,
+)
 from multiconnect._native.reference_frame import (
     FrameReader,
     decode_answers,
@@ -24,10 +30,11 @@ from multiconnect._native.reference_hash import (
     slot_of,
     slots_of,
 )
-from multiconnect._native.reference_ids import encode_id, encode_ids, id_lines
+from multiconnect._native.reference_ids import encode_id, encode_ids, id_lines, stored_lines
 from multiconnect._native.reference_ingress import (
     array_elements,
-    plain_array,
+    cut_array,
+    cut_lines,
     plain_head,
     plain_lines,
     plain_text,
@@ -45,6 +52,8 @@ __all__ = [
     "array_elements",
     "canonical",
     "crc32c",
+    "cut_array",
+    "cut_lines",
     "decode_answers",
     "encode_answers",
     "encode_id",
@@ -52,7 +61,6 @@ __all__ = [
     "frame_header",
     "id_lines",
     "murmur3_32",
-    "plain_array",
     "plain_head",
     "plain_lines",
     "plain_text",
@@ -62,7 +70,9 @@ __all__ = [
     "shard_of",
     "shards_of",
     "shards_of_packed",
+    "slot_counts",
     "slot_of",
     "slots_of",
     "split_batches",
+    "stored_lines",
 ]

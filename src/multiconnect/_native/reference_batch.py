@@ -112,6 +112,11 @@ def ranks(slots: Readable) -> array[int]:
     return result
 
 
+def slot_counts(slots: Readable) -> list[tuple[int, int]]:
+    """Return (slot id, how often it is there) for each id that is there, ascending."""
+    return sorted(Counter(flat(slots)).items())
+
+
 def _crc_of(batch: bytes) -> int:
     return crc32c(batch[:BATCH_CRC_AT] + batch[BATCH_HEADER_BYTES:])
 

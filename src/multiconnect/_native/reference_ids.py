@@ -38,9 +38,16 @@ def encode_ids(cluster: int, slots: bytes, segments: dict[int, list[tuple[int, i
 
 def id_lines(ids: list[str], first: int) -> bytes:
     """Return a line {"index":N,"id":"…"} for each id, N from `first` on."""
+    if first < 0:
+        raise ValueError(f"first is {first}; expected the index of a message")
     for one in ids:
         if len(one.encode()) != ID_CHARS:
             raise ValueError(f"{one!r} is no message id; expected {ID_CHARS} letters")
     return b"".join(
         b'{"index":%d,"id":"%b"}\n' % (first + at, one.encode()) for at, one in enumerate(ids)
     )
+
+
+def stored_lines(cluster: int, slots: bytes, segments: dict[int, list[tuple[int, int]]]) -> bytes:
+    """Return id_lines(encode_ids(cluster, slots, segments), 0), without making the ids."""
+    return id_lines(encode_ids(cluster, slots, segments), 0)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import struct
 from typing import Final
 
 HEADERS_MAX: Final = 32
 HEAD_BYTES_MAX: Final = 4096
 TEXT_BYTES_MAX: Final = 4096
 MESSAGE_BYTES_MAX: Final = 16384
+#: Where the recipient and the payload of a message begin in a body, each with its size behind it.
+CUT: Final = struct.Struct("=4I")
 
 _HEADER: Final = re.compile(rb"([A-Za-z0-9-]+):[ ]*((?:[ -~]*[!-~])?)\r\n")
 _LENGTH: Final = re.compile(rb"[1-9][0-9]{0,5}")
@@ -109,21 +112,57 @@ def plain_lines(
     return min(at, len(body)), others
 
 
-def plain_array(body: bytes, count: int) -> list[tuple[str, bytes]] | None:
-    """Return (recipient, message) for each element of a JSON array of plain texts; or None."""
-    at, mark, found = _after_space(body, 0), b"[", []
+def cut_lines(body: bytes, at: int, count: int) -> tuple[int, bytes] | None:
+    """Read at most `count` lines that are not blank, from `at`, if all are plain text messages.
+
+    Return where the next line begins, and where each message lies (`Packer.extend_cuts`); or None.
+    """
+    if at < 0:
+        raise ValueError(f"at is {at}; expected a place in the body")
+    cuts = b""
+    while at < len(body) and count > 0:
+        end = body.find(b"\n", at)
+        end = len(body) if end < 0 else end
+        start = end - len(body[at:end].lstrip())
+        line = body[start:end].strip()
+        at = end + 1
+        if line:
+            if (cut := _cut(body, start)) is None or _end_of(cut) != start + len(line):
+                return None
+            cuts += cut
+            count -= 1
+    return min(at, len(body)), cuts
+
+
+def cut_array(body: bytes, count: int) -> bytes | None:
+    """Return where each element of a JSON array of plain text messages lies; or None."""
+    at, mark, cuts = _after_space(body, 0), b"[", b""
     while body[at : at + 1] == mark:
-        start = _after_space(body, at + 1)
-        read = _message(body, start)
-        if read is None:
+        cut = _cut(body, _after_space(body, at + 1))
+        if cut is None:
             return None
-        found.append((read[0], body[start : read[1]]))
-        if len(found) == count:
-            return found
-        at, mark = _after_space(body, read[1]), b","
-    if not found or body[at : at + 1] != b"]" or _after_space(body, at + 1) != len(body):
+        cuts += cut
+        if len(cuts) == count * CUT.size:
+            return cuts
+        at, mark = _after_space(body, _end_of(cut)), b","
+    if not cuts or body[at : at + 1] != b"]" or _after_space(body, at + 1) != len(body):
         return None
-    return found
+    return cuts
+
+
+def _cut(body: bytes, at: int) -> bytes | None:
+    """Return where the plain text message at `at` lies."""
+    read = _message(body, at)
+    if read is None:
+        return None
+    # A quote inside a string is escaped, so this can only be the field.
+    recipient = re.compile(rb'"to"' + _SPACE + rb":" + _SPACE + rb'"\+?').search(body, at)
+    return CUT.pack(recipient.end(), len(read[0]), at, read[1] - at) if recipient else None
+
+
+def _end_of(cut: bytes) -> int:
+    _, _, start, size = CUT.unpack(cut)
+    return int(start + size)
 
 
 def array_elements(body: bytes) -> list[bytes]:

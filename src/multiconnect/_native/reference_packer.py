@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -17,11 +18,13 @@ from multiconnect._native.layout import (
     BATCH_VERSION,
     FLAG_KEYED,
     PAYLOAD_BYTES_MAX,
+    RECIPIENT_BYTES_MAX,
     SLOT_MASK,
     SLOTS,
     STREAM_INBOUND,
 )
 from multiconnect._native.reference_hash import canonical, crc32c, slot_of
+from multiconnect._native.reference_ingress import CUT
 from multiconnect._native.reference_values import Readable, is_readable, small, unsigned
 
 #: Magic, version, stream, slot, flags, count, body length, producer, its sequence, time, zero.
@@ -112,6 +115,23 @@ class Packer:
                 raise refusals.at_item(index, error) from error
         return bytes(self._write(slot, record, 0) for slot, record in prepared)
 
+    def extend_cuts(
+        self, body: bytes, cuts: bytes, attributes: Readable = b"", kind: int = 0
+    ) -> bytes:
+        """Append the messages that `cut_lines` or `cut_array` found in a body; return their slots.
+
+        All of them or none, as `extend` does.
+        """
+        shared = _checked_attributes(attributes)
+        small("kind", kind, 255)
+        if len(cuts) % CUT.size or not all(_fits(cut, body) for cut in CUT.iter_unpack(cuts)):
+            raise ValueError("cuts that do not fit the body; expected those made of it")
+        items = [
+            (body[name_at : name_at + name_size].decode(), body[at : at + size])
+            for name_at, name_size, at, size in CUT.iter_unpack(cuts)
+        ]
+        return self.extend(items, shared, kind)
+
     def take(self, slot: int, producer: int, producer_seq: int, created_ms: int) -> bytes | None:
         """Seal and return the oldest batch of a slot, or None if nothing waits."""
         origin = unsigned(producer, 64), unsigned(producer_seq, 64), unsigned(created_ms, 64)
@@ -155,6 +175,17 @@ class Packer:
         batch.flags |= flags
         self._appended[slot] += 1
         return slot
+
+
+def _fits(cut: tuple[int, ...], body: bytes) -> bool:
+    name_at, name_size, at, size = cut
+    name = body[name_at : name_at + name_size]
+    return (
+        max(name_at + name_size, at + size) <= len(body)
+        and size <= PAYLOAD_BYTES_MAX
+        and len(name) <= RECIPIENT_BYTES_MAX
+        and re.fullmatch(rb"[0-9]+", name) is not None
+    )
 
 
 def _pair(item: object) -> tuple[str, object]:

@@ -60,7 +60,9 @@ class Batches:
         rows = []
         for batch in self._changed:
             settled, states = batch.unsettled == 0, bytes(batch.states)
-            rows.append(Progress(self._stream, self._slot, batch.base_seq, states, settled, at_ms))
+            row = (self._stream, self._slot, batch.base_seq, states, settled, at_ms)
+            # Not Progress(…): that is a Python function of its own.
+            rows.append(tuple.__new__(Progress, row))
             batch.changed = False
             if settled and self._by_base.pop(batch.base_seq, None) is not None:
                 del self._bases[bisect_left(self._bases, batch.base_seq)]

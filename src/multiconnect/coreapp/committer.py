@@ -13,7 +13,6 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 
 from multiconnect.clock import Clock
 from multiconnect.coreapp.dispatcher import Dispatcher
@@ -22,51 +21,23 @@ from multiconnect.coreapp.group import (
     KeyedRecord,
     Planner,
     Submitted,
+    keyed_batches,
     keyed_records,
 )
+from multiconnect.coreapp.group_commit import GroupCommit
 from multiconnect.coreapp.owned_slot import OwnedSlot
-from multiconnect.coreapp.slot_work import SlotWork, WorkWrite
+from multiconnect.coreapp.slot_work import SlotWork
 from multiconnect.dataplane.wire import AnswerStatus
 from multiconnect.errors import CorruptData, StoreUnavailable
 from multiconnect.limits import GROUP_BATCHES_MAX, GROUP_BYTES_MAX
-from multiconnect.model.log import Append, KeyRow, LogWrite, Mark, SlotTail, StoredBatch
-from multiconnect.model.message import Event, Stream
+from multiconnect.model.log import KeyRow, SlotTail
+from multiconnect.model.message import Event
 from multiconnect.store.port import LogStore
 
 _log = logging.getLogger("multiconnect.commit")
 
 #: How long to wait before asking a store again that did not answer.
 _REOPEN_DELAY_S = 0.1
-
-
-@dataclass(slots=True)
-class _Group:
-    """Everything one commit carries."""
-
-    plan: GroupPlan
-    works: dict[int, tuple[SlotWork, WorkWrite]] = field(default_factory=dict)
-    ahead: dict[tuple[Stream, int], Mark] = field(default_factory=dict)
-
-    def log_write(self) -> LogWrite:
-        """Return it as the store wants it."""
-        writes = [write for _, write in self.works.values()]
-        epochs = {slot: owned.epoch for slot, owned in self.plan.slots.items()}
-        epochs |= {slot: work.epoch for slot, (work, _) in self.works.items()}
-        marks = {(m.stream, m.slot): m for write in writes for m in write.marks()}
-        return LogWrite(
-            epochs=epochs,
-            appends=self.plan.appends(),
-            progress=tuple(row for write in writes for row in write.progress()),
-            marks=tuple((marks | self.ahead).values()),
-            retries=tuple(row for write in writes for row in write.rows.retries.values()),
-            retries_done=tuple(
-                (stream, slot, sequence)
-                for slot, (_, write) in self.works.items()
-                for stream, sequence in write.rows.retries_done
-            ),
-            failures=tuple(row for write in writes for row in write.rows.failures),
-            upstream_ids=tuple(row for write in writes for row in write.rows.upstream_ids),
-        )
 
 
 class Committer:
@@ -98,7 +69,7 @@ class Committer:
 
     # --- slots -------------------------------------------------------------------------------
     def expect(self, slots: Iterable[int]) -> None:
-        """These slots, and no others, are granted and not open yet: keep their batches."""
+        """These slots, and no others, are ours before long and not open: keep their batches."""
         self._opening = set(slots)
         self.kick()  # those that are not expected any more have batches to be answered
 
@@ -154,7 +125,7 @@ class Committer:
         later: deque[Submitted] = deque()
         while self._queue and len(group) < GROUP_BATCHES_MAX and size < GROUP_BYTES_MAX:
             batch = self._queue.popleft()
-            if batch.header.slot in self._opening:
+            if batch.slot in self._opening:
                 batch.data = bytes(batch.data)  # a view would keep its whole frame for as long
                 later.append(batch)
                 continue
@@ -167,9 +138,9 @@ class Committer:
         return group
 
     async def _commit_group(self, batches: list[Submitted]) -> None:
-        group = _Group(GroupPlan())
+        group = GroupCommit(GroupPlan())
         try:
-            group.plan = await self._plan(batches)
+            group = GroupCommit(await self._plan(batches))
             self._collect(group)
             if group.plan.planned or group.works:
                 refused = await self._log.commit(group.log_write())
@@ -182,47 +153,47 @@ class Committer:
         self._done(group, refused)
 
     async def _plan(self, batches: list[Submitted]) -> GroupPlan:
-        keyed: list[tuple[Submitted, list[KeyedRecord]]] = []
-        for batch in batches:
-            try:
-                keyed.append((batch, keyed_records(batch)))
-            except CorruptData as error:
-                _log.warning("batch_refused: slot %d: %s", batch.header.slot, error)
-                batch.answer(AnswerStatus.REFUSED)
+        keyed = self._keyed(batches)
         planner = Planner(self._owned, await self._known_keys(keyed), self._clock.wall_ms())
-        for batch, records in keyed:
-            planner.add(batch, records)
+        planner.add_all(batches, keyed)
         return planner.plan
 
+    def _keyed(self, batches: list[Submitted]) -> dict[Submitted, list[KeyedRecord]]:
+        """Return the records with a key of each batch that has any; refuse what is corrupt."""
+        found: dict[Submitted, list[KeyedRecord]] = {}
+        for batch in keyed_batches(batches):
+            try:
+                found[batch] = keyed_records(batch)
+            except CorruptData as error:
+                _log.warning("batch_refused: slot %d: %s", batch.slot, error)
+                batch.answer(AnswerStatus.REFUSED)
+        return found
+
     async def _known_keys(
-        self, keyed: list[tuple[Submitted, list[KeyedRecord]]]
+        self, keyed: dict[Submitted, list[KeyedRecord]]
     ) -> dict[tuple[int, bytes], KeyRow]:
         wanted: dict[int, list[bytes]] = {}
-        for batch, records in keyed:
+        for batch, records in keyed.items():
             for record in records:
-                wanted.setdefault(batch.header.slot, []).append(record.key)
+                wanted.setdefault(batch.slot, []).append(record.key)
         known: dict[tuple[int, bytes], KeyRow] = {}
         for slot, keys in wanted.items():
             found = await self._log.find_keys(slot, keys)
             known |= {(slot, key): row for key, row in found.items()}
         return known
 
-    def _collect(self, group: _Group) -> None:
+    def _collect(self, group: GroupCommit) -> None:
         """Add what the dispatcher wants written, and claims for what is being accepted."""
-        now_ms = self._clock.wall_ms()
         works = self.dispatcher.works if self.dispatcher else {}
         if self._rows_due:
             self._rows_due = False
+            now_ms = self._clock.wall_ms()
             for slot, work in works.items():
                 if work.dirty and slot in self._owned:
                     group.works[slot] = (work, work.collect(now_ms))
-        ends = {(a.stream, a.slot): a.base_seq + a.count for a in group.plan.planned}
-        for (stream, slot), end_seq in ends.items():
-            mark = works[slot].queues[stream].claim_ahead(end_seq) if slot in works else None
-            if mark is not None:
-                group.ahead[stream, slot] = mark
+        group.claim_ahead(works)
 
-    def _done(self, group: _Group, refused: frozenset[int]) -> None:
+    def _done(self, group: GroupCommit, refused: frozenset[int]) -> None:
         """The commit is durable: adopt, answer, hand on."""
         for slot in refused:
             _log.info("fenced: slot %d", slot)
@@ -231,52 +202,23 @@ class Committer:
         for slot, owned in group.plan.slots.items():
             if slot in self._owned:
                 self._owned[slot] = owned
-        for batch, answer in group.plan.answers:
-            if batch.header.slot in refused:
-                batch.answer(AnswerStatus.NOT_OWNER)
-            else:
-                batch.answer(AnswerStatus.STORED, answer.base_seq, answer.exceptions)
-        moved = self._hand_on(group, refused)
+        group.plan.answer(refused)
+        moved: set[SlotWork] = set()
+        events = group.confirm(refused, moved)
+        if self.dispatcher:
+            group.hand_on(self.dispatcher.works, refused, self.dispatcher.offer, moved)
+        self.counts["accepted"] += group.accepted
+        self.counts["batches"] += group.batches
+        if events:
+            self._publish(events)
         if self.dispatcher and moved:
             self.dispatcher.pump()
             if any(work.dirty and work.slot in self._owned for work in moved):
                 # What became durable may allow more (claims behind held messages).
                 self.kick()
 
-    def _hand_on(self, group: _Group, refused: frozenset[int]) -> set[SlotWork]:
-        """Tell the slots what is durable; return those of which more can be done now."""
-        moved: set[SlotWork] = set()
-        events: list[Event] = []
-        for slot, (work, write) in group.works.items():
-            if slot not in refused:
-                events += work.confirm(write)
-                moved.add(work)
-        works = self.dispatcher.works if self.dispatcher else {}
-        for append in group.plan.planned:
-            if append.slot in refused:
-                continue
-            self.counts["accepted"] += append.count
-            self.counts["batches"] += 1
-            if append.slot in works and self._dispatch(works[append.slot], append):
-                moved.add(works[append.slot])
-        for (stream, slot), mark in group.ahead.items():
-            if slot not in refused and slot in works:
-                works[slot].queues[stream].claimed_ahead(mark)
-                moved.add(works[slot])
-        if events:
-            self._publish(events)
-        return moved
-
-    def _dispatch(self, work: SlotWork, append: Append) -> bool:
-        """Hand a batch on; False when it only lengthened a backlog that is left in the store."""
-        queue = work.queues[append.stream]
-        loaded_to = queue.loaded_to
-        if self.dispatcher is not None:
-            self.dispatcher.appended(work, _stored(append))
-        return queue.loaded_to != loaded_to or queue.wants_more
-
     # --- when the store does not know --------------------------------------------------------
-    def _forget(self, group: _Group, batches: list[Submitted]) -> None:
+    def _forget(self, group: GroupCommit, batches: list[Submitted]) -> None:
         """Tell everybody to come again; what the dispatcher wanted written is collected again."""
         for work, write in group.works.values():
             work.restore(write)
@@ -315,8 +257,3 @@ class Committer:
             batch = self._queue.popleft()
             self.queued_bytes -= len(batch.data)
             batch.answer(AnswerStatus.BUSY)
-
-
-def _stored(append: Append) -> StoredBatch:
-    stream, slot, base_seq, count, _, _, accepted_at_ms, body, _, states = append
-    return StoredBatch(stream, slot, base_seq, count, accepted_at_ms, body, states or bytes(count))

@@ -123,13 +123,8 @@ class Dispatcher:
         return work.is_open
 
     # --- loading -----------------------------------------------------------------------------
-    def appended(self, work: SlotWork, stored: StoredBatch) -> None:
-        """A batch was accepted: dispatch it from memory, or leave it to be loaded later."""
-        queue = work.queues[stored.stream]
-        if queue.appended(stored.base_seq, stored.count):
-            self._offer(work, queue, stored)
-
-    def _offer(self, work: SlotWork, queue: SlotQueue, stored: StoredBatch) -> None:
+    def offer(self, work: SlotWork, queue: SlotQueue, stored: StoredBatch) -> None:
+        """Dispatch a batch, just accepted or read back, from memory."""
         loaded = queue.offer(stored, _records(stored))
         for entry in loaded.in_doubt:
             self._resolve_in_doubt(work, queue, entry)
@@ -195,7 +190,7 @@ class Dispatcher:
                 if not self._is_current(work):
                     return
                 for stored in batches:
-                    self._offer(work, queue, stored)
+                    self.offer(work, queue, stored)
                 if not batches:
                     queue.skip_to(end)
                 self._kick()

@@ -11,7 +11,8 @@ import logging
 from typing import Protocol, cast
 
 from multiconnect._native import FrameReader, encode_answers, frame_header, split_batches
-from multiconnect.coreapp.group import Entry, Submitted
+from multiconnect.coreapp.frame_answers import FrameAnswers
+from multiconnect.coreapp.group import Submitted
 from multiconnect.dataplane.wire import (
     PROTOCOL_VERSION,
     FrameType,
@@ -49,7 +50,7 @@ class Endpoint(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._greeted = False
         #: Frames of which something was answered in this turn of the loop.
-        self._answered: list[_FrameAnswers] = []
+        self._answered: list[FrameAnswers] = []
         #: Why nothing is read: the intake is full, or the router does not take its answers.
         self._intake_full = False
         self._unread_answers = False
@@ -80,7 +81,7 @@ class Endpoint(asyncio.BufferedProtocol):
         if frame_type == FrameType.HELLO:
             self.greet(json_body(body, dict))
         elif frame_type == FrameType.SUBMIT and self._greeted:
-            answer_to = _FrameAnswers(self, number)
+            answer_to = FrameAnswers(self, number)
             for header, data in split_batches(body):
                 self._intake.submit(Submitted(header, data, answer_to))
         elif frame_type == FrameType.PING and self._greeted:
@@ -110,7 +111,7 @@ class Endpoint(asyncio.BufferedProtocol):
         self._intake.disconnected(self)
 
     # --- out ---------------------------------------------------------------------------------
-    def answered(self, frame: _FrameAnswers) -> None:
+    def answered(self, frame: FrameAnswers) -> None:
         """Take note of a frame's first answer; all of one turn of the loop leave in one write."""
         if not self._answered:
             asyncio.get_running_loop().call_soon(self._flush)
@@ -172,24 +173,3 @@ class Endpoint(asyncio.BufferedProtocol):
         """Drop the connection."""
         if self._transport is not None:
             self._transport.abort()
-
-
-class _FrameAnswers:
-    """The answers to one frame's batches, called with each as it is known."""
-
-    __slots__ = ("_endpoint", "_entries", "number")
-
-    def __init__(self, endpoint: Endpoint, number: int) -> None:
-        self.number = number
-        self._endpoint = endpoint
-        self._entries: list[Entry] = []
-
-    def __call__(self, entry: Entry) -> None:
-        if not self._entries:
-            self._endpoint.answered(self)
-        self._entries.append(entry)
-
-    def take(self) -> list[Entry]:
-        """Return what was not taken yet."""
-        entries, self._entries = self._entries, []
-        return entries

@@ -3,12 +3,13 @@
 Pure: the plan is made on copies of the slots' numbering and adopted only once it is durable
 (invariant 3: acknowledged means stored). Idempotency keys are decided here (invariant 4): a repeat
 uses up its number, is stored as REPEATED and never sent; its answer names the first message.
+Compiled (docs/native.md): every batch passes here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import blake2b
 
 from multiconnect._native import records
@@ -31,16 +32,28 @@ from multiconnect.model.message import State, Stream
 Entry = tuple[int, int, int, int, int, int, Sequence[AnswerException]]
 
 _STREAMS = tuple(Stream)
+_STORED, _NOT_OWNER = AnswerStatus.STORED, AnswerStatus.NOT_OWNER
+#: Exceptions, rows and states of a batch in which no record has a key.
+_NOTHING_KEYED: tuple[tuple[AnswerException, ...], tuple[KeyRow, ...], bytes | None] = (), (), None
 
 
-@dataclass(slots=True, eq=False)
 class Submitted:
     """A batch as it arrived; it is answered once, later answers are dropped."""
 
-    header: BatchHeader
-    data: Body
-    answer_to: Callable[[Entry], None]
-    answered: bool = False
+    __slots__ = (
+        *("answer_to", "answered", "data", "header"),
+        *("count", "flags", "producer", "producer_seq", "slot", "stream"),
+    )
+
+    def __init__(self, header: BatchHeader, data: Body, answer_to: Callable[[Entry], None]) -> None:
+        self.header = header
+        self.data = data
+        self.answer_to = answer_to
+        self.answered = False
+        # Asked for several times on the way: a named tuple is slow to ask.
+        self.stream, self.slot, self.flags, self.count, _, self.producer, self.producer_seq, _ = (
+            header
+        )
 
     def answer(
         self, status: AnswerStatus, value: int = 0, exceptions: Sequence[AnswerException] = ()
@@ -49,8 +62,9 @@ class Submitted:
         if self.answered:
             return
         self.answered = True
-        h = self.header
-        self.answer_to((h.slot, h.stream, status, h.producer, h.producer_seq, value, exceptions))
+        self.answer_to(
+            (self.slot, self.stream, status, self.producer, self.producer_seq, value, exceptions)
+        )
 
 
 @dataclass(slots=True)
@@ -62,9 +76,14 @@ class KeyedRecord:
     body_hash: bytes
 
 
+def keyed_batches(batches: list[Submitted]) -> list[Submitted]:
+    """Return the batches in which a record carries a key."""
+    return [batch for batch in batches if batch.flags & FLAG_KEYED]
+
+
 def keyed_records(batch: Submitted) -> list[KeyedRecord]:
     """Return the records of a batch that carry a key; the scope is account and recipient."""
-    if not batch.header.flags & FLAG_KEYED:
+    if not batch.flags & FLAG_KEYED:
         return []
     found = []
     for index, kind, recipient, payload, raw in records(batch.data):
@@ -84,23 +103,37 @@ def _hash(*parts: bytes) -> bytes:
     return digest.digest()
 
 
-@dataclass(slots=True)
 class GroupPlan:
     """What one commit would do. Nothing in here has happened yet."""
 
-    slots: dict[int, OwnedSlot] = field(default_factory=dict)
-    #: Batches that are stored if their slot's fence lets the commit pass.
-    planned: list[Append] = field(default_factory=list)
-    #: Answers that hold only if the slot's fence lets the commit pass.
-    answers: list[tuple[Submitted, Answer]] = field(default_factory=list)
+    __slots__ = ("answers", "ends", "planned", "slots")
+
+    def __init__(self) -> None:
+        self.slots: dict[int, OwnedSlot] = {}
+        #: Batches that are stored if their slot's fence lets the commit pass.
+        self.planned: list[Append] = []
+        #: The sequence after the last of them, by stream and slot.
+        self.ends: dict[tuple[Stream, int], int] = {}
+        #: Answers that hold only if the slot's fence lets the commit pass.
+        self.answers: list[tuple[Submitted, Answer]] = []
 
     def appends(self) -> tuple[Append, ...]:
         """Return the batches to store."""
         return tuple(self.planned)
 
+    def answer(self, refused: frozenset[int]) -> None:
+        """Tell the senders, now that it is durable but for the slots whose fence refused."""
+        for batch, answer in self.answers:
+            if batch.slot in refused:
+                batch.answer(_NOT_OWNER)
+            else:
+                batch.answer(_STORED, answer.base_seq, answer.exceptions)
+
 
 class Planner:
     """Plans batches one after the other, in the order in which they arrived."""
+
+    __slots__ = ("_keys", "_now_ms", "_owned", "plan")
 
     def __init__(
         self, owned: Mapping[int, OwnedSlot], keys: Mapping[tuple[int, bytes], KeyRow], now_ms: int
@@ -110,18 +143,26 @@ class Planner:
         self._now_ms = now_ms
         self.plan = GroupPlan()
 
+    def add_all(
+        self, batches: list[Submitted], keyed: Mapping[Submitted, Sequence[KeyedRecord]]
+    ) -> None:
+        """Plan the batches that were not answered yet; `keyed` are the keys of those with any."""
+        for batch in batches:
+            if not batch.answered:
+                self.add(batch, keyed.get(batch, ()) if keyed else ())
+
     def add(self, batch: Submitted, keyed: Sequence[KeyedRecord]) -> None:
         """Plan one batch."""
-        header = batch.header
-        owned = self._owned.get(header.slot)
-        if owned is None:
-            batch.answer(AnswerStatus.NOT_OWNER)
-            return
-        slot = self.plan.slots.get(header.slot)
+        number = batch.slot
+        slot = self.plan.slots.get(number)
         if slot is None:
-            slot = self.plan.slots[header.slot] = owned.copy()
-        stream = _STREAMS[header.stream]
-        verdict = slot.admit(stream, header.producer, header.producer_seq)
+            owned = self._owned.get(number)
+            if owned is None:
+                batch.answer(AnswerStatus.NOT_OWNER)
+                return
+            slot = self.plan.slots[number] = owned.copy()
+        stream = _STREAMS[batch.stream]
+        verdict = slot.admit(stream, batch.producer, batch.producer_seq)
         if isinstance(verdict, Next):
             self._store(batch, slot, stream, keyed)
         elif isinstance(verdict, Answer):
@@ -132,31 +173,26 @@ class Planner:
     def _store(
         self, batch: Submitted, slot: OwnedSlot, stream: Stream, keyed: Sequence[KeyedRecord]
     ) -> None:
-        header = batch.header
+        plan, count, producer = self.plan, batch.count, batch.producer
         base_seq = slot.next_seq(stream)
-        exceptions, new_keys = self._judge_keys(header.slot, base_seq, keyed)
-        answer = Answer(header.producer_seq, base_seq, exceptions)
-        kept = slot.store(stream, header.producer, answer, header.count)
-        append = Append(
-            stream,
-            header.slot,
-            base_seq,
-            header.count,
-            header.producer,
-            kept,
-            self._now_ms,
-            batch.data,
-            new_keys,
-            _states(header.count, exceptions),
+        exceptions, new_keys, states = _NOTHING_KEYED
+        if keyed:
+            exceptions, new_keys = self._judge_keys(batch.slot, base_seq, keyed)
+            states = _states(count, exceptions)
+        # Named tuples by hand: their own way to be made is a Python function.
+        answer = tuple.__new__(Answer, (batch.producer_seq, base_seq, exceptions))
+        kept = slot.store(stream, producer, answer, count)
+        row = (
+            *(stream, batch.slot, base_seq, count, producer),
+            *(kept, self._now_ms, batch.data, new_keys, states),
         )
-        self.plan.planned.append(append)
-        self.plan.answers.append((batch, answer))
+        plan.planned.append(tuple.__new__(Append, row))
+        plan.ends[stream, batch.slot] = base_seq + count
+        plan.answers.append((batch, answer))
 
     def _judge_keys(
         self, slot: int, base_seq: int, keyed: Sequence[KeyedRecord]
     ) -> tuple[tuple[AnswerException, ...], tuple[KeyRow, ...]]:
-        if not keyed:
-            return (), ()
         exceptions: list[AnswerException] = []
         rows: list[KeyRow] = []
         for record in keyed:

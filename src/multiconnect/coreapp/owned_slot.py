@@ -2,7 +2,7 @@
 
 Pure. Keeps invariant 4 (a batch is stored once per producer, slot and number) and the owner's half
 of 5: a batch is admitted only if its number is the next one of its producer, so nothing that was
-sent behind a refused batch can be stored before it.
+sent behind a refused batch can be stored before it. Compiled (docs/native.md).
 """
 
 from __future__ import annotations
@@ -27,31 +27,32 @@ class Gap:
 
 
 Admission = Next | Answer | Gap
-_NEXT = Next()
+NEXT = Next()
 
 
 class OwnedSlot:
     """One slot under one epoch. Changes are made on a copy and adopted after the commit."""
 
-    __slots__ = ("_answers", "_next_seq", "epoch", "slot")
+    __slots__ = ("_answers", "_next_inbound", "_next_outbound", "epoch", "slot")
 
     def __init__(self, tail: SlotTail) -> None:
         self.slot = tail.slot
         self.epoch = tail.epoch
-        self._next_seq = {stream: tail.streams[stream].next_seq for stream in tail.streams}
+        self._next_outbound = tail.streams[Stream.OUTBOUND].next_seq
+        self._next_inbound = tail.streams[Stream.INBOUND].next_seq
         self._answers = dict(tail.producers)
 
     def copy(self) -> OwnedSlot:
         """Return a copy to plan a group on; costs one dict copy, not one per message."""
-        new = OwnedSlot.__new__(OwnedSlot)
+        new: OwnedSlot = OwnedSlot.__new__(OwnedSlot)
         new.slot, new.epoch = self.slot, self.epoch
-        new._next_seq = dict(self._next_seq)
-        new._answers = dict(self._answers)
+        new._next_outbound, new._next_inbound = self._next_outbound, self._next_inbound
+        new._answers = self._answers.copy()
         return new
 
     def next_seq(self, stream: Stream) -> int:
         """Return the sequence the next message will get."""
-        return self._next_seq.get(stream, 0)
+        return self._next_inbound if stream else self._next_outbound
 
     def admit(self, stream: Stream, producer: int, producer_seq: int) -> Admission:
         """Say whether a batch is next, was stored before (its answer), or comes too early.
@@ -62,7 +63,7 @@ class OwnedSlot:
         answers = self._answers.get((stream, producer), ())
         last = answers[-1].producer_seq if answers else 0
         if producer_seq == last + 1:
-            return _NEXT
+            return NEXT
         if producer_seq <= last:
             for answer in answers:
                 if answer.producer_seq == producer_seq:
@@ -73,7 +74,12 @@ class OwnedSlot:
         self, stream: Stream, producer: int, answer: Answer, count: int
     ) -> tuple[Answer, ...]:
         """Take a batch as stored; return the answers to keep for its producer."""
-        kept = (*self._answers.get((stream, producer), ()), answer)[-ANSWERS_KEPT:]
-        self._answers[stream, producer] = kept
-        self._next_seq[stream] = answer.base_seq + count
+        key = (stream, producer)
+        kept = (*self._answers.get(key, ())[1 - ANSWERS_KEPT :], answer)
+        self._answers[key] = kept
+        end = answer.base_seq + count
+        if stream:
+            self._next_inbound = end
+        else:
+            self._next_outbound = end
         return kept

@@ -5,6 +5,7 @@ from multiconnect.coreapp.batch_states cimport BatchStates
 cdef int DUPLICATE_FLAG, _WAITING
 
 
+# Their cycles (a line and its entries) end when `Recipients` does, see there.
 cdef class Entry:
     cdef readonly long long sequence
     cdef readonly BatchStates batch
@@ -22,6 +23,7 @@ cdef class Entry:
     cdef readonly Entry ahead
     cdef readonly Entry behind
 
+    cpdef leave_line(self)
     cpdef bint is_marked(self) except -1
 
 
@@ -43,3 +45,14 @@ cdef class Line:
 
 @cython.locals(line=Line)
 cpdef Line new_line(Entry entry)
+
+
+cdef class QueueWrite:
+    cdef public list progress
+    cdef public object mark
+    cdef readonly list claims
+
+
+cdef class Loaded:
+    cdef readonly list in_doubt
+    cdef readonly list held

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+import cython  # type: ignore[import-untyped]  # gone from what is compiled
 
 from multiconnect.coreapp.batch_states import BatchStates
 from multiconnect.model.log import Mark, Progress
@@ -36,6 +37,8 @@ _WAITING = int(Phase.WAITING)
 _ARRIVED = frozenset({State.SENT, State.DELIVERED, State.READ})
 
 
+@cython.no_gc
+@cython.cclass
 class Entry:
     """One unsettled message. Made by `new_entry`."""
 
@@ -73,6 +76,11 @@ class Entry:
         """Whether a webhook proves that an attempt arrived, whatever came of the call itself."""
         return self.early in _ARRIVED
 
+    def leave_line(self) -> None:
+        """Forget its line and its neighbours: no cycle is left."""
+        self.line = None  # type: ignore[assignment]  # nothing asks any more
+        self.ahead = self.behind = None
+
     def is_marked(self) -> bool:
         """Whether an earlier attempt may have arrived (`possible_duplicate`, for compiled code)."""
         return bool(self.batch.get(self.sequence) & DUPLICATE_FLAG)
@@ -92,6 +100,8 @@ def new_entry(sequence: int, batch: BatchStates, record: Record, accepted_at_ms:
     return entry
 
 
+@cython.no_gc
+@cython.cclass
 class Line:
     """The unsettled messages of one recipient, in sequence order. Made by `new_line`."""
 
@@ -127,8 +137,7 @@ class Line:
             behind.ahead = ahead
         elif ahead is not None:
             self.last = ahead
-        entry.line = None  # type: ignore[assignment]  # nothing asks any more; no cycle is left
-        entry.ahead = entry.behind = None
+        entry.leave_line()
         self.count -= 1
 
 
@@ -141,18 +150,22 @@ def new_line(entry: Entry) -> Line:
     return line
 
 
-@dataclass(slots=True)
 class QueueWrite:
     """What one queue wants written with the next commit."""
 
-    progress: list[Progress] = field(default_factory=list)
-    mark: Mark | None = None
-    claims: list[Entry] = field(default_factory=list)
+    __slots__ = ("claims", "mark", "progress")
+
+    def __init__(self) -> None:
+        self.progress: list[Progress] = []
+        self.mark: Mark | None = None
+        self.claims: list[Entry] = []
 
 
-@dataclass(slots=True)
 class Loaded:
     """What was found in a batch that an earlier owner had begun to send."""
 
-    in_doubt: list[Entry] = field(default_factory=list)
-    held: list[Entry] = field(default_factory=list)
+    __slots__ = ("held", "in_doubt")
+
+    def __init__(self) -> None:
+        self.in_doubt: list[Entry] = []
+        self.held: list[Entry] = []

@@ -23,6 +23,14 @@ class Recipients:
         self.parked = 0
         self.payload_bytes = 0
 
+    def __del__(self) -> None:
+        """End the cycles of lines and entries: the collector does not look at them.
+
+        There are too many of them, in the middle of somebody else's program maybe.
+        """
+        for entry in list(self):
+            entry.leave_line()
+
     def __iter__(self) -> Iterator[Entry]:
         """Return all entries, recipient by recipient."""
         return (entry for line in self._lines.values() for entry in line)

@@ -27,12 +27,18 @@ cdef class SlotQueue:
     cdef readonly bint draining
     cdef bint _writing
 
+    cdef bint _has_room(self) except -1
+    @cython.locals(contiguous=bint)
+    cpdef bint appended(self, long long base_seq, long long count) except -1
     @cython.locals(batch=BatchStates)
     cpdef offer(self, stored, list records)
     @cython.locals(record=tuple, sequence=cython.longlong, state=int)
     cdef _admit_all(self, BatchStates batch, list records, long long accepted_at_ms, loaded)
     cdef _admit(self, Entry entry, int state, loaded)
 
+    @cython.locals(claims=Claims, room=cython.longlong, watermark=cython.longlong)
+    cpdef claim_ahead(self, long long end_seq)
+    cpdef claimed_ahead(self, mark)
     cdef _raise_watermark(self, long long watermark)
     @cython.locals(entry=Entry, covered=Py_ssize_t, watermark=cython.longlong)
     cdef _cover(self)

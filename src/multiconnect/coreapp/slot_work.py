@@ -6,8 +6,6 @@ rows that say so are durable. Compiled (docs/native.md).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from multiconnect.coreapp.queue_entry import Entry, QueueWrite
 from multiconnect.coreapp.slot_queue import SlotQueue
 from multiconnect.coreapp.status_book import StatusBook
@@ -28,17 +26,19 @@ _EVENT_OF: dict[int, str] = {
 }
 
 
-@dataclass(slots=True)
 class SideRows:
     """The sparse rows and the events that wait for the next commit."""
 
-    retries: dict[tuple[Stream, int], Retry] = field(default_factory=dict)
-    retries_done: set[tuple[Stream, int]] = field(default_factory=set)
-    failures: list[Failure] = field(default_factory=list)
-    upstream_ids: list[UpstreamId] = field(default_factory=list)
-    #: Settled and not sent; their recipients wait until that is durable.
-    given_up: list[tuple[Stream, Entry]] = field(default_factory=list)
-    events: list[Event] = field(default_factory=list)
+    __slots__ = ("events", "failures", "given_up", "retries", "retries_done", "upstream_ids")
+
+    def __init__(self) -> None:
+        self.retries: dict[tuple[Stream, int], Retry] = {}
+        self.retries_done: set[tuple[Stream, int]] = set()
+        self.failures: list[Failure] = []
+        self.upstream_ids: list[UpstreamId] = []
+        #: Settled and not sent; their recipients wait until that is durable.
+        self.given_up: list[tuple[Stream, Entry]] = []
+        self.events: list[Event] = []
 
     def __bool__(self) -> bool:
         """Whether there is anything."""
@@ -48,24 +48,33 @@ class SideRows:
 
     def before(self, later: SideRows) -> SideRows:
         """Return these rows followed by `later` ones; for the same message the later row holds."""
-        retries = {k: v for k, v in self.retries.items() if k not in later.retries_done}
-        return SideRows(
-            retries | later.retries,
-            {k for k in self.retries_done if k not in later.retries} | later.retries_done,
-            self.failures + later.failures,
-            self.upstream_ids + later.upstream_ids,
-            self.given_up + later.given_up,
-            self.events + later.events,
-        )
+        rows = SideRows()
+        rows.retries = {k: v for k, v in self.retries.items() if k not in later.retries_done}
+        rows.retries |= later.retries
+        rows.retries_done = {k for k in self.retries_done if k not in later.retries}
+        rows.retries_done |= later.retries_done
+        rows.failures = self.failures + later.failures
+        rows.upstream_ids = self.upstream_ids + later.upstream_ids
+        rows.given_up = self.given_up + later.given_up
+        rows.events = self.events + later.events
+        return rows
 
 
-@dataclass(slots=True)
+#: Those of a slot that has none, which is most of them: nothing is ever put into it.
+_NO_ROWS = SideRows()
+
+
 class WorkWrite:
     """What one slot wants written with the next commit."""
 
-    queues: dict[Stream, QueueWrite]
-    late: list[Progress]
-    rows: SideRows
+    __slots__ = ("late", "queues", "rows")
+
+    def __init__(
+        self, queues: dict[Stream, QueueWrite], late: list[Progress], rows: SideRows
+    ) -> None:
+        self.queues = queues
+        self.late = late
+        self.rows = rows
 
     def progress(self) -> list[Progress]:
         """Return all state rows."""
@@ -126,9 +135,13 @@ class SlotWork:
         for queue in self.queues.values():
             queue.resume()
 
+    def queue(self, stream: Stream) -> SlotQueue:
+        """Return the queue of a stream."""
+        return self._outbound if stream is _OUTBOUND else self._inbound
+
     def is_idle(self, stream: Stream) -> bool:
         """Whether a queue has nothing to send and nothing to load."""
-        return self._queue(stream).is_idle
+        return self.queue(stream).is_idle
 
     def message_id(self, stream: Stream, sequence: int) -> str:
         """Return the id of a message of this slot."""
@@ -138,7 +151,7 @@ class SlotWork:
     def sent(self, stream: Stream, entry: Entry, outcome: Outcome, now_ms: int) -> None:
         """The upstream took it."""
         duplicate = entry.is_marked()
-        state = self._queue(stream).settle(entry, _SENT)
+        state = self.queue(stream).settle(entry, _SENT)
         if entry.attempts:
             self._attempts_over(stream, entry)
         if outcome.upstream_id is not None:
@@ -159,7 +172,7 @@ class SlotWork:
         crash might see it otherwise (by its wall clock it has not expired) and send it late.
         """
         duplicate = entry.is_marked()
-        self._queue(stream).settle(entry, state)
+        self.queue(stream).settle(entry, state)
         self._rows.given_up.append((stream, entry))
         if entry.attempts:
             self._attempts_over(stream, entry)
@@ -213,9 +226,6 @@ class SlotWork:
             self._tell(state, sequence, recipient, now_ms, duplicate=False, data=data)
         return changed
 
-    def _queue(self, stream: Stream) -> SlotQueue:
-        return self._outbound if stream is _OUTBOUND else self._inbound
-
     def _attempts_over(self, stream: Stream, entry: Entry) -> None:
         self._rows.retries.pop((stream, entry.sequence), None)
         self._rows.retries_done.add((stream, entry.sequence))
@@ -243,7 +253,9 @@ class SlotWork:
                 if row.settled:
                     self.books[stream].settled(row)
         late = [row for book in self.books.values() for row in book.collect(at_ms)]
-        rows, self._rows = self._rows, SideRows()
+        rows = _NO_ROWS
+        if self._rows:
+            rows, self._rows = self._rows, SideRows()
         return WorkWrite(queues, late, rows)
 
     def confirm(self, write: WorkWrite) -> list[Event]:

@@ -3,6 +3,7 @@
 Pure. Holds what was settled lately and what was read back for a late status; everything changed
 here is written with the next commit. The book sees a batch the moment its queue lets go of it, so
 a state is never read back from the store while a newer one is on its way there (invariant 15).
+Compiled (docs/native.md).
 """
 
 from __future__ import annotations
@@ -68,6 +69,8 @@ class StatusBook:
 
     def collect(self, at_ms: int) -> list[Progress]:
         """Return what changed; it is considered written until `restore`."""
+        if not self._dirty:
+            return []
         rows = [self._row(base_seq, at_ms) for base_seq in sorted(self._dirty)]
         self._writing |= self._dirty
         self._dirty = set()
@@ -75,8 +78,10 @@ class StatusBook:
 
     def confirm(self) -> None:
         """Everything collected is durable."""
-        self._writing = set()
-        self._forget_oldest()
+        if self._writing:
+            self._writing = set()
+        if len(self._bases) > SLOT_RECENT_BATCHES:
+            self._forget_oldest()
 
     def restore(self) -> None:
         """Nobody knows whether it was written: collect it again."""

@@ -11,10 +11,12 @@ Keeps invariant 8 (nothing known about a slot's epoch ever goes back) and the ro
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
-from multiconnect._native import Packer, read_header
+from multiconnect._native import Packer, read_header, slot_counts
+from multiconnect.dataplane.receipts import ManySink, Promise, Receipts, one_sink
 from multiconnect.dataplane.renumber import renumbered
 from multiconnect.dataplane.slot_lane import LaneVerdict, Sink, SlotLane, Waiter
 from multiconnect.dataplane.wire import AnswerStatus
@@ -33,6 +35,9 @@ FRAME_EARLY_BYTES = 1024 * 1024
 #: mostly said by a new owner that has not read the map yet, and is over in a few milliseconds.
 BUSY_REST_S = 0.05
 NOT_OWNER_REST_S = 0.005
+
+# Reading a member of an Enum class takes longer than the comparison it is for.
+_STORED = AnswerStatus.STORED
 
 #: (slot, stream, status, producer, producer_seq, value, exceptions), see docs/native.md.
 AnswerEntry = tuple[int, int, int, int, int, int, Sequence[AnswerException]]
@@ -68,19 +73,21 @@ class LaneSet:
         self._all_packers = tuple(packers.values())
         self._new_producer = new_producer
         self._make_link = make_link
-        self.lanes = {
+        self.lanes: dict[tuple[int, int], SlotLane] = {
             (stream, slot): SlotLane(slot, new_producer())
             for stream in packers
             for slot in range(SLOTS)
         }
         self.map: ShardMap | None = None
+        self._cluster, self._shards = 0, 1
         self.links: dict[str, Link] = {}
         self._epochs = [-1] * SLOTS
         self._owners: list[str | None] = [None] * SLOTS
+        self._heirs: list[str | None] = [None] * SLOTS
         #: Per owner, the bit mask of its slots.
         self._slots_of: dict[str, int] = {}
         #: Per stream, slots with numbered batches to send (again).
-        self._resend = dict.fromkeys(packers, 0)
+        self._resend: dict[int, int] = dict.fromkeys(packers, 0)
         self._numbered_bytes = 0
         #: Times an owner knew less than it had acknowledged; anything but 0 deserves an alarm.
         self.history_lost = 0
@@ -88,12 +95,11 @@ class LaneSet:
     @property
     def parked_bytes(self) -> int:
         """Bytes held for messages that are not acknowledged."""
-        return self._numbered_bytes + self._packed_bytes
+        return self._numbered_bytes + self._packed()
 
-    @property
-    def _packed_bytes(self) -> int:
+    def _packed(self) -> int:
         packed = 0
-        for packer in self._all_packers:  # asked with each message: a generator costs its while
+        for packer in self._all_packers:
             packed += packer.pending_bytes
         return packed
 
@@ -107,6 +113,7 @@ class LaneSet:
         is_newer = self.map is None or new.version >= self.map.version
         if is_newer:
             self.map = new
+            self._cluster, self._shards = new.cluster, new.shards
         for slot, ownership in enumerate(new.slots):
             # A slot that was released keeps its epoch: then the version tells old from new.
             if ownership.epoch < self._epochs[slot] + (not is_newer):
@@ -116,8 +123,11 @@ class LaneSet:
             moved = incarnation != self._owners[slot] or ownership.epoch > self._epochs[slot]
             self._epochs[slot] = ownership.epoch
             self._owners[slot] = incarnation
-            if owner and incarnation not in self.links:
-                self.links[owner.incarnation] = self._make_link(owner)
+            self._heirs[slot] = ownership.heir.incarnation if ownership.heir else None
+            # An heir is connected to in advance, so that its first message need not wait for it.
+            for one in filter(None, (owner, ownership.heir)):
+                if one.incarnation not in self.links:
+                    self.links[one.incarnation] = self._make_link(one)
             if moved:
                 self._rewind(slot)
         self._recount_slots()
@@ -127,7 +137,8 @@ class LaneSet:
         for slot, incarnation in enumerate(self._owners):
             if incarnation:
                 self._slots_of[incarnation] = self._slots_of.get(incarnation, 0) | 1 << slot
-        for incarnation in [i for i in self.links if i not in self._slots_of]:
+        wanted = self._slots_of.keys() | self._heirs
+        for incarnation in [i for i in self.links if i not in wanted]:
             self.links.pop(incarnation).close()
 
     def link_lost(self, link: Link) -> None:
@@ -144,9 +155,33 @@ class LaneSet:
                 self._resend[stream] |= 1 << slot
 
     # --- waiting -----------------------------------------------------------------------------
-    def wait(self, stream: Stream, slot: int, first: int, last: int, sink: Sink) -> None:
-        """Let `sink` know when the records with these ordinals are stored."""
-        self.lanes[stream, slot].waiters.append(Waiter(first, last, sink))
+    def wait(self, stream: Stream, slot: int, waiter: Waiter) -> None:
+        """Let the waiter know when its records are stored."""
+        lane = self.lanes[stream, slot]
+        lane.wait(waiter)
+
+    def wait_for_one(self, stream: Stream, slot: int, promise: Promise, deadline_s: float) -> None:
+        """Let the promise know when the record that was just packed is stored."""
+        ordinal = self._packers[stream].appended(slot) - 1
+        self.wait(
+            stream,
+            slot,
+            one_sink(promise, ordinal, deadline_s, self._cluster, self._shards, stream),
+        )
+
+    def wait_for_many(
+        self,
+        stream: Stream,
+        slots: bytes,
+        future: asyncio.Future[Receipts],
+        deadline_s: float,
+    ) -> None:
+        """Let the future know when the records that were just packed are stored."""
+        sink = ManySink(future, slots, deadline_s, self._cluster, self._shards)
+        packer = self._packers[stream]
+        for slot, count in slot_counts(slots):
+            first = packer.appended(slot) - count
+            self.wait(stream, slot, sink.expect(slot, first, count))
 
     def expired(self, now_s: float) -> list[Sink]:
         """Return, and forget, the sinks whose deadline has passed."""
@@ -171,7 +206,7 @@ class LaneSet:
 
     def has_full_frames(self) -> bool:
         """Whether so much is packed that waiting for more would only leave the owners idle."""
-        return self._packed_bytes >= FRAME_EARLY_BYTES * len(self.links)
+        return self._packed() >= FRAME_EARLY_BYTES * len(self.links)
 
     def has_work(self) -> bool:
         """Whether anything waits to be sent."""
@@ -219,7 +254,6 @@ class LaneSet:
             if data is None:
                 break
             lane.sealed(data, read_header(data).count)
-            lane.unanswered[-1].sent = True
             self._numbered_bytes += len(data)
             parts.append(data)
             size += len(data)
@@ -234,9 +268,8 @@ class LaneSet:
         """
         map_needed = False
         for slot, stream, status, producer, producer_seq, value, exceptions in entries:
-            key = (Stream(stream), slot)
-            lane = self.lanes[key]
-            if status == AnswerStatus.STORED:
+            lane = self.lanes[stream, slot]
+            if status == _STORED:
                 self._numbered_bytes -= lane.stored(producer, producer_seq, value, exceptions)
                 continue
             if owner != self._owners[slot]:
@@ -247,7 +280,7 @@ class LaneSet:
                 continue
             if verdict is LaneVerdict.LOST_HISTORY:
                 self._renumber(lane)
-            self._resend[key[0]] |= 1 << slot
+            self._resend[stream] |= 1 << slot
             lane.held_until_s = now_s + _REST_S[AnswerStatus(status)]
             map_needed |= status == AnswerStatus.NOT_OWNER
         return map_needed

@@ -24,6 +24,8 @@ from multiconnect.model.message import Event
 from multiconnect.model.shard_map import Owner
 
 _log = logging.getLogger("multiconnect.link")
+# Reading a member of an Enum class takes longer than the comparison it is for.
+_ANSWERS = FrameType.ANSWERS
 
 
 class LinkUser(Protocol):
@@ -104,7 +106,7 @@ class OwnerLink:
 
     def frame_received(self, frame_type: int, number: int, body: bytes) -> None:
         """Act on one frame from the owner; raise CorruptData for one that cannot be."""
-        if frame_type == FrameType.ANSWERS:
+        if frame_type == _ANSWERS:
             entries = decode_answers(body)
             self._count_answers(number, len(entries))
             self._user.link_answered(self, entries)

@@ -1,7 +1,8 @@
 """Who waits for an acknowledgement, and what they get: one receipt, or many built on demand.
 
 `send_many` costs one future whatever it carries: receipts of its messages are computed when they
-are looked at, from the few (ordinal, base sequence) pairs the acknowledgements brought.
+are looked at, from the few (ordinal, base sequence) pairs the acknowledgements brought. Compiled
+(docs/native.md): one is made with every `send`.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ from __future__ import annotations
 import asyncio
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol, overload
 
-from multiconnect._native import encode_ids, ranks
+from multiconnect._native import encode_ids, ranks, stored_lines
+from multiconnect.dataplane.slot_lane import Waiter
 from multiconnect.errors import DeadlineExceeded, IdempotencyConflict, MulticonnectError
 from multiconnect.model.log import CONFLICTS, AnswerException
 from multiconnect.model.message import Receipt
@@ -32,10 +34,10 @@ class Promise(Protocol):
         """Take the error."""
 
 
-class OneSink:
+class OneSink(Waiter):
     """Waits for one message."""
 
-    __slots__ = ("cluster", "deadline_s", "future", "ordinal", "shards", "stream")
+    __slots__ = ("cluster", "deadline_s", "future", "shards", "stream")
 
     def __init__(
         self,
@@ -46,12 +48,16 @@ class OneSink:
         shards: int,
         stream: int,
     ) -> None:
+        self.first = self.last = ordinal
         self.future = future
-        self.ordinal = ordinal
         self.deadline_s = deadline_s
         self.cluster = cluster
         self.shards = shards
         self.stream = stream
+
+    def sink(self) -> OneSink:
+        """Return itself."""
+        return self
 
     def stored(
         self,
@@ -62,10 +68,9 @@ class OneSink:
         exceptions: Sequence[AnswerException],
     ) -> None:
         """Resolve the future with the receipt, or with the conflict."""
-        del count
         if self.future.done():
             return
-        index = self.ordinal - first_ordinal
+        index = self.first - first_ordinal
         sequence, repeated = base_seq + index, False
         for at, kind, known_seq in exceptions:
             if at == index:
@@ -75,7 +80,9 @@ class OneSink:
                     return
                 sequence, repeated = known_seq, True
         message_id = encode_id(self.cluster, slot, sequence, self.stream)
-        self.future.set_result(Receipt(message_id, slot, slot % self.shards, sequence, repeated))
+        # Not Receipt(…): that is a Python function of its own, three times as slow.
+        said = (message_id, slot, slot % self.shards, sequence, repeated)
+        self.future.set_result(tuple.__new__(Receipt, said))
 
     def fail(self, error: Exception) -> None:
         """Resolve the future with `error`."""
@@ -83,15 +90,28 @@ class OneSink:
             self.future.set_exception(error)
 
 
+def one_sink(
+    future: Promise, ordinal: int, deadline_s: float, cluster: int, shards: int, stream: int
+) -> OneSink:
+    """Return what the class makes; calling a class is a detour."""
+    sink: OneSink = OneSink.__new__(OneSink)
+    sink.first = sink.last = ordinal
+    sink.future = future
+    sink.deadline_s = deadline_s
+    sink.cluster = cluster
+    sink.shards = shards
+    sink.stream = stream
+    return sink
+
+
 class Receipts(Sequence[Receipt]):
     """The receipts of one `send_many`, in the order of its messages, built when looked at."""
 
     def __init__(
-        self, slots: bytes, segments: dict[int, list[tuple[int, int]]], cluster: int, shards: int
+        self, slots: bytes, parts: Mapping[int, ManyPart], cluster: int, shards: int
     ) -> None:
         self._slots = slots
-        #: slot → [(rank of the first message it holds, its sequence)], ascending.
-        self._segments = segments
+        self._parts = parts
         self._cluster = cluster
         self._shards = shards
         self._ranks: array[int] | None = None
@@ -119,36 +139,77 @@ class Receipts(Sequence[Receipt]):
 
     def ids(self) -> list[str]:
         """Return the ids of the messages, in order; far quicker than receipt by receipt."""
-        return encode_ids(self._cluster, self._slots, self._segments)
+        return encode_ids(self._cluster, self._slots, self._segments())
+
+    def id_lines(self) -> bytes:
+        """Return a line of JSON for each message: its index and its id."""
+        return stored_lines(self._cluster, self._slots, self._segments())
 
     def __repr__(self) -> str:
         """Say how many; receipts are long."""
         return f"<Receipts of {len(self)} messages>"
 
+    def _segments(self) -> dict[int, list[tuple[int, int]]]:
+        return {slot: part.segments() for slot, part in self._parts.items()}
+
     def _receipt(self, index: int) -> Receipt:
         if self._ranks is None:
             self._ranks = ranks(self._slots)
         slot, rank = self._slots[index], self._ranks[index]
-        segments = self._segments[slot]
-        first, sequence = segments[bisect_right(segments, (rank, 1 << 63)) - 1]
-        sequence += rank - first
+        sequence = self._parts[slot].sequence(rank)
         shard = slot % self._shards
         return Receipt(encode_id(self._cluster, slot, sequence), slot, shard, sequence)
+
+
+class ManyPart(Waiter):
+    """Waits for those messages of a `send_many` that went to one slot."""
+
+    __slots__ = ("_base_seq", "_many", "_more")
+
+    #: The sequence of its first message.
+    _base_seq: int
+    _many: ManySink
+    #: Of the batches after the first one: rank of the first message it holds, its sequence.
+    _more: list[tuple[int, int]] | None
+
+    def sink(self) -> ManySink:
+        """Return who waits for all parts."""
+        return self._many
+
+    def stored(
+        self,
+        slot: int,
+        first_ordinal: int,
+        count: int,
+        base_seq: int,
+        exceptions: Sequence[AnswerException],
+    ) -> None:
+        """Note which of its messages a batch holds (`send_many` carries no idempotency keys)."""
+        rank = first_ordinal - self.first
+        if rank <= 0:
+            self._base_seq = base_seq - rank
+        elif self._more is None:
+            self._more = [(rank, base_seq)]
+        else:
+            self._more.append((rank, base_seq))
+        if first_ordinal + count > self.last:
+            self._many.part_stored()
+
+    def segments(self) -> list[tuple[int, int]]:
+        """Return (rank of the first message it holds, its sequence) of each batch, ascending."""
+        return [(0, self._base_seq), *(self._more or ())]
+
+    def sequence(self, rank: int) -> int:
+        """Return the sequence of one of its messages."""
+        segments = self.segments()
+        first, sequence = segments[bisect_right(segments, (rank, 1 << 63)) - 1]
+        return sequence + rank - first
 
 
 class ManySink:
     """Waits for all messages of one `send_many`."""
 
-    __slots__ = (
-        "cluster",
-        "deadline_s",
-        "first_ordinals",
-        "future",
-        "remaining",
-        "segments",
-        "shards",
-        "slots",
-    )
+    __slots__ = ("_waiting", "cluster", "deadline_s", "future", "parts", "shards", "slots")
 
     def __init__(
         self,
@@ -163,37 +224,25 @@ class ManySink:
         self.deadline_s = deadline_s
         self.cluster = cluster
         self.shards = shards
-        self.first_ordinals: dict[int, int] = {}
-        self.remaining: dict[int, int] = {}
-        self.segments: dict[int, list[tuple[int, int]]] = {}
+        self.parts: dict[int, ManyPart] = {}
+        self._waiting = 0
 
-    def expect(self, slot: int, first_ordinal: int, count: int) -> None:
-        """`count` of the messages went to `slot`, from this ordinal on."""
-        self.first_ordinals[slot] = first_ordinal
-        self.remaining[slot] = count
-        self.segments[slot] = []
+    def expect(self, slot: int, first_ordinal: int, count: int) -> ManyPart:
+        """`count` of the messages went to `slot`, from this ordinal on: return who waits there."""
+        part: ManyPart = ManyPart.__new__(ManyPart)
+        part.first = first_ordinal
+        part.last = first_ordinal + count - 1
+        part._many = self
+        part._more = None
+        self.parts[slot] = part
+        self._waiting += 1
+        return part
 
-    def stored(
-        self,
-        slot: int,
-        first_ordinal: int,
-        count: int,
-        base_seq: int,
-        exceptions: Sequence[AnswerException],
-    ) -> None:
-        """Note the part of a batch that is ours; resolve once every message is stored."""
-        del exceptions  # send_many carries no idempotency keys
-        mine = self.first_ordinals[slot]
-        start = max(first_ordinal, mine)
-        rank = start - mine
-        self.segments[slot].append((rank, base_seq + start - first_ordinal))
-        left = self.remaining[slot] - (first_ordinal + count - start)
-        if left > 0:
-            self.remaining[slot] = left
-            return
-        del self.remaining[slot]
-        if not self.remaining and not self.future.done():
-            receipts = Receipts(self.slots, self.segments, self.cluster, self.shards)
+    def part_stored(self) -> None:
+        """Every message of one slot is stored; resolve once those of all slots are."""
+        self._waiting -= 1
+        if self._waiting == 0 and not self.future.done():
+            receipts = Receipts(self.slots, self.parts, self.cluster, self.shards)
             self.future.set_result(receipts)
 
     def fail(self, error: Exception) -> None:

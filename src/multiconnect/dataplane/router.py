@@ -17,19 +17,15 @@ from typing import Any, Self
 from multiconnect._native import Packer
 from multiconnect.clock import Clock, SystemClock
 from multiconnect.dataplane.background import Background
+from multiconnect.dataplane.body_messages import extended
 from multiconnect.dataplane.dial import check_map
 from multiconnect.dataplane.encoding import attributes_of, dumps
 from multiconnect.dataplane.event_queue import EventHub, EventStream
 from multiconnect.dataplane.lane_set import NOT_OWNER_REST_S, AnswerEntry, LaneSet, Link
 from multiconnect.dataplane.link import OwnerLink
-from multiconnect.dataplane.receipts import ManySink, OneSink, Promise, Receipts, again, late
-from multiconnect.errors import (
-    Bug,
-    Closed,
-    MulticonnectError,
-    Overloaded,
-    StoreUnavailable,
-)
+from multiconnect.dataplane.receipts import Promise, Receipts, again, late
+from multiconnect.dataplane.room import Room
+from multiconnect.errors import Bug, Closed, MulticonnectError, Overloaded, StoreUnavailable
 from multiconnect.limits import ROUTER_PARKED_BYTES_MAX, SEND_TIMEOUT_S
 from multiconnect.model.cluster import Snapshot
 from multiconnect.model.lane_credentials import NO_CREDENTIALS, LaneCredentials
@@ -39,6 +35,8 @@ from multiconnect.store.open import open_store
 from multiconnect.store.port import Store
 
 _log = logging.getLogger("multiconnect.router")
+# Reading a member of an Enum class takes longer than most of what is done with it.
+_OUTBOUND, _INBOUND, _SEND = Stream.OUTBOUND, Stream.INBOUND, Kind.SEND
 
 #: How often deadlines are looked at.
 _SWEEP_S = 0.1
@@ -56,6 +54,9 @@ class Router:
     want to see. Use it as `async with`, or `start` and `aclose`. Works on any asyncio loop; touches
     no global state.
     """
+
+    #: The one it was started on; to ask for the running one costs a system call.
+    _loop: asyncio.AbstractEventLoop
 
     def __init__(
         self,
@@ -76,7 +77,7 @@ class Router:
         self._make_link = make_link
         self._packers, self._lanes = self._new_lanes()
         self._hub = EventHub()
-        self._room = asyncio.Event()
+        self._room = Room(lambda: self._lanes.parked_bytes <= ROUTER_PARKED_BYTES_MAX)
         self._flush_at: asyncio.Handle | None = None
         self._background = Background(self._task_failed)
         self._running = False
@@ -102,6 +103,7 @@ class Router:
             self._packers, self._lanes = self._new_lanes()
             self._hub = EventHub()
             self._background = Background(self._task_failed)
+        self._loop = asyncio.get_running_loop()
         self._apply(first_map)
         self._running = True
         self._background.start(self._follow_map())
@@ -126,7 +128,7 @@ class Router:
             link.close()
         for sink in self._lanes.drop_all():
             sink.fail(again(reason))
-        self._room.set()
+        self._room.let_all_in()
         self._hub.close()
 
     def _task_failed(self, error: BaseException) -> None:
@@ -156,7 +158,7 @@ class Router:
         account: str = "",
         idempotency_key: str = "",
         expires_at_ms: int = 0,
-        kind: Kind = Kind.SEND,
+        kind: Kind = _SEND,
         timeout_s: float | None = None,
     ) -> Receipt:
         """Store one message; return once it is durable.
@@ -167,11 +169,11 @@ class Router:
         """
         attributes = attributes_of(account, idempotency_key, expires_at_ms)
         deadline_s = self._deadline_s(timeout_s)
-        if self._lanes.parked_bytes > ROUTER_PARKED_BYTES_MAX:
+        if self._room.line or self._lanes.parked_bytes > ROUTER_PARKED_BYTES_MAX:
             await self._wait_for_room(deadline_s)
-        packer = self._packers[Stream.OUTBOUND]
+        packer = self._packers[_OUTBOUND]
         slot = packer.append(recipient, payload, attributes, kind, bool(idempotency_key))
-        return await self._one(Stream.OUTBOUND, slot, deadline_s)
+        return await self._one(_OUTBOUND, slot, deadline_s)
 
     def post(
         self,
@@ -188,12 +190,12 @@ class Router:
         False: there is no room just now, and nothing was taken.
         """
         deadline_s = self._deadline_s(timeout_s)
-        if self._lanes.parked_bytes > ROUTER_PARKED_BYTES_MAX:
+        if self._room.line or self._lanes.parked_bytes > ROUTER_PARKED_BYTES_MAX:
             return False
         attributes = attributes_of("", idempotency_key, expires_at_ms)
-        packer = self._packers[Stream.OUTBOUND]
-        slot = packer.append(recipient, payload, attributes, Kind.SEND, bool(idempotency_key))
-        self._promise(Stream.OUTBOUND, slot, deadline_s, promise)
+        packer = self._packers[_OUTBOUND]
+        slot = packer.append(recipient, payload, attributes, _SEND, bool(idempotency_key))
+        self._promise(_OUTBOUND, slot, deadline_s, promise)
         return True
 
     async def send_many(
@@ -201,7 +203,7 @@ class Router:
         items: Iterable[tuple[str, Payload]],
         *,
         account: str = "",
-        kind: Kind = Kind.SEND,
+        kind: Kind = _SEND,
         timeout_s: float | None = None,
     ) -> Receipts:
         """Store many messages; return their receipts, in order, once all are durable.
@@ -210,13 +212,13 @@ class Router:
         """
         attributes = attributes_of(account, "", 0)
         deadline_s = self._deadline_s(timeout_s)
-        if self._lanes.parked_bytes > ROUTER_PARKED_BYTES_MAX:
+        if self._room.line or self._lanes.parked_bytes > ROUTER_PARKED_BYTES_MAX:
             await self._wait_for_room(deadline_s)
-        packer = self._packers[Stream.OUTBOUND]
-        slots = packer.extend(items, attributes, kind)
+        packer = self._packers[_OUTBOUND]
+        slots = extended(packer, items, attributes, kind)
         if not slots:
             return Receipts(b"", {}, 0, 1)
-        return await self._many(packer, slots, deadline_s)
+        return await self._many(slots, deadline_s)
 
     async def send_inbound(
         self,
@@ -231,15 +233,15 @@ class Router:
         """Store what came in from the upstream; `slot` None: the recipient's own."""
         attributes = attributes_of("", idempotency_key, 0)
         deadline_s = self._deadline_s(timeout_s)
-        if self._lanes.parked_bytes > ROUTER_PARKED_BYTES_MAX:
+        if self._room.line or self._lanes.parked_bytes > ROUTER_PARKED_BYTES_MAX:
             await self._wait_for_room(deadline_s)
-        packer = self._packers[Stream.INBOUND]
+        packer = self._packers[_INBOUND]
         keyed = bool(idempotency_key)
         if slot is None:
             slot = packer.append(recipient, payload, attributes, kind, keyed)
         else:
             packer.append_at(slot, recipient, payload, attributes, kind, keyed)
-        return await self._one(Stream.INBOUND, slot, deadline_s)
+        return await self._one(_INBOUND, slot, deadline_s)
 
     def events(self) -> EventStream:
         """Return an async iterator over what happens to messages, live.
@@ -270,18 +272,15 @@ class Router:
 
     async def _wait_for_room(self, deadline_s: float) -> None:
         limit_s = deadline_s - self._clock.monotonic()
-        while self._lanes.parked_bytes > ROUTER_PARKED_BYTES_MAX:
-            self._room.clear()
-            try:
-                async with asyncio.timeout(deadline_s - self._clock.monotonic()):
-                    await self._room.wait()
-            except TimeoutError:
-                raise Overloaded(
-                    f"{self._lanes.parked_bytes} bytes wait for acknowledgement (limit "
-                    f"{ROUTER_PARKED_BYTES_MAX}) and none left within {limit_s:.3g} s; nothing was "
-                    "stored: slow down and try again"
-                ) from None
-            self._check_running()
+        try:
+            await self._room.wait(limit_s)
+        except TimeoutError:
+            raise Overloaded(
+                f"{self._lanes.parked_bytes} bytes wait for acknowledgement (limit "
+                f"{ROUTER_PARKED_BYTES_MAX}) and none left within {limit_s:.3g} s; nothing was "
+                "stored: slow down and try again"
+            ) from None
+        self._check_running()
 
     def _check_running(self) -> None:
         if self._abandoned is not None and not isinstance(self._abandoned, Closed):
@@ -290,26 +289,17 @@ class Router:
             raise Closed("the router is not running: use `async with Router(...)`")
 
     def _one(self, stream: Stream, slot: int, deadline_s: float) -> asyncio.Future[Receipt]:
-        future: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Receipt] = self._loop.create_future()
         self._promise(stream, slot, deadline_s, future)
         return future
 
     def _promise(self, stream: Stream, slot: int, deadline_s: float, promise: Promise) -> None:
-        ordinal = self._packers[stream].appended(slot) - 1
-        current = self.shard_map
-        sink = OneSink(promise, ordinal, deadline_s, current.cluster, current.shards, stream)
-        self._lanes.wait(stream, slot, ordinal, ordinal, sink)
+        self._lanes.wait_for_one(stream, slot, promise, deadline_s)
         self._schedule_flush()
 
-    def _many(self, packer: Packer, slots: bytes, deadline_s: float) -> asyncio.Future[Receipts]:
-        future: asyncio.Future[Receipts] = asyncio.get_running_loop().create_future()
-        current = self.shard_map
-        sink = ManySink(future, slots, deadline_s, current.cluster, current.shards)
-        for slot in set(slots):
-            count = slots.count(slot)
-            end = packer.appended(slot)
-            sink.expect(slot, end - count, count)
-            self._lanes.wait(Stream.OUTBOUND, slot, end - count, end - 1, sink)
+    def _many(self, slots: bytes, deadline_s: float) -> asyncio.Future[Receipts]:
+        future: asyncio.Future[Receipts] = self._loop.create_future()
+        self._lanes.wait_for_many(_OUTBOUND, slots, future, deadline_s)
         if self._lanes.has_full_frames():
             self._flush()
         else:
@@ -319,8 +309,7 @@ class Router:
     # --- inside: flushing --------------------------------------------------------------------
     def _schedule_flush(self) -> None:
         if self._flush_at is None:
-            call_soon = asyncio.get_running_loop().call_soon
-            self._flush_at = call_soon(self._background.run, self._flush)
+            self._flush_at = self._loop.call_soon(self._background.run, self._flush)
 
     def _flush(self) -> None:
         self._flush_at = None
@@ -342,14 +331,13 @@ class Router:
         """Hand acknowledgements to those who wait, and send what may go now."""
         lost = self._lanes.history_lost
         if self._lanes.answered(link.owner.incarnation, entries, self._clock.monotonic()):
-            asyncio.get_running_loop().call_later(2 * NOT_OWNER_REST_S, self._schedule_flush)
+            self._loop.call_later(2 * NOT_OWNER_REST_S, self._schedule_flush)
         if self._lanes.history_lost != lost:
             _log.error(
                 "history_lost: an owner forgot messages it had acknowledged; was the "
                 "store restored from an older copy?"
             )
-        if self._lanes.parked_bytes <= ROUTER_PARKED_BYTES_MAX:
-            self._room.set()
+        self._room.freed()
         self._schedule_flush()
 
     def link_events(self, link: Link, events: list[Event]) -> None:

@@ -2,25 +2,42 @@
 
 Pure: no I/O and no clock. It keeps the router's half of invariants 4 and 5: batches are numbered
 without gaps, resent from the oldest unanswered one with the same bytes and number, and never
-reordered. An answer that is not for the oldest batch is stale and changes nothing.
+reordered. An answer that is not for the oldest batch is stale and changes nothing. Compiled
+(docs/native.md).
 """
 
 from __future__ import annotations
 
 import enum
 from collections import deque
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 
 from multiconnect.limits import SLOT_BATCHES_IN_FLIGHT
 from multiconnect.model.log import AnswerException
 
 
 class Sink(Protocol):
-    """Somebody who waits for records of a slot to be stored."""
+    """Somebody who waits for records to be stored."""
 
     deadline_s: float
+
+    def fail(self, error: Exception) -> None:
+        """Nothing more will be said."""
+
+
+class Waiter:
+    """Waits for the records of a slot with these ordinals (both included)."""
+
+    __slots__ = ("first", "last")
+
+    def __init__(self, first: int, last: int) -> None:
+        self.first = first
+        self.last = last
+
+    def sink(self) -> Sink:
+        """Return for whom."""
+        raise NotImplementedError
 
     def stored(
         self,
@@ -31,28 +48,20 @@ class Sink(Protocol):
         exceptions: Sequence[AnswerException],
     ) -> None:
         """Records [first_ordinal, first_ordinal + count) have sequences from `base_seq` on."""
-
-    def fail(self, error: Exception) -> None:
-        """Nothing more will be said."""
+        raise NotImplementedError
 
 
-class Waiter(NamedTuple):
-    """`sink` waits for the records with these ordinals (both included)."""
-
-    first: int
-    last: int
-    sink: Sink
-
-
-@dataclass(slots=True)
 class Sealed:
     """A numbered batch that is not answered yet."""
 
-    producer_seq: int
-    first_ordinal: int
-    count: int
-    data: bytes
-    sent: bool = False
+    __slots__ = ("count", "data", "first_ordinal", "producer_seq", "sent")
+
+    def __init__(self, producer_seq: int, first_ordinal: int, count: int, data: bytes) -> None:
+        self.producer_seq = producer_seq
+        self.first_ordinal = first_ordinal
+        self.count = count
+        self.data = data
+        self.sent = True
 
 
 class LaneVerdict(enum.Enum):
@@ -94,15 +103,19 @@ class SlotLane:
         """Whether another batch may be numbered now."""
         return len(self.unanswered) < SLOT_BATCHES_IN_FLIGHT
 
+    def wait(self, waiter: Waiter) -> None:
+        """Tell it when its records are stored."""
+        self.waiters.append(waiter)
+
     def sealed(self, data: bytes, count: int) -> None:
-        """Take the batch that was just packed under `next_seq`."""
+        """Take the batch that was just packed under `next_seq`, and is being sent."""
         self.unanswered.append(Sealed(self.next_seq, self.next_ordinal, count, data))
         self.next_seq += 1
         self.next_ordinal += count
 
-    def unsent(self) -> Iterator[Sealed]:
+    def unsent(self) -> list[Sealed]:
         """Return the batches to send, oldest first."""
-        return (batch for batch in self.unanswered if not batch.sent)
+        return [batch for batch in self.unanswered if not batch.sent]
 
     def rewind(self) -> None:
         """Nothing is in flight any more (lost link, other owner): all will be sent again."""
@@ -138,32 +151,33 @@ class SlotLane:
 
     def expired(self, now_s: float) -> list[Sink]:
         """Remove and return the sinks whose deadline has passed; their batches stay queued."""
-        late = [w.sink for w in self.waiters if w.sink.deadline_s <= now_s]
+        late = [w.sink() for w in self.waiters if w.sink().deadline_s <= now_s]
         if late:
-            self.waiters = deque(w for w in self.waiters if w.sink.deadline_s > now_s)
+            self.waiters = deque(w for w in self.waiters if w.sink().deadline_s > now_s)
         return late
 
     def drop_all(self) -> list[Sink]:
         """Forget everything (close); return who was waiting."""
-        sinks = [w.sink for w in self.waiters]
+        sinks = [w.sink() for w in self.waiters]
         self.waiters.clear()
         self.unanswered.clear()
         return sinks
 
     def _is_oldest(self, producer: int, producer_seq: int) -> bool:
-        return (
-            producer == self.producer
-            and bool(self.unanswered)
-            and self.unanswered[0].producer_seq == producer_seq
-        )
+        if producer != self.producer or not self.unanswered:
+            return False
+        oldest = self.unanswered[0]
+        return oldest.producer_seq == producer_seq
 
     def _tell(self, batch: Sealed, base_seq: int, exceptions: Sequence[AnswerException]) -> None:
         first, count = batch.first_ordinal, batch.count
         end = first + count
         waiters = self.waiters
-        while waiters and waiters[0].first < end:
-            _, last, sink = waiters[0]
-            sink.stored(self.slot, first, count, base_seq, exceptions)
-            if last >= end:
+        while waiters:
+            waiter = waiters[0]
+            if waiter.first >= end:
+                break
+            waiter.stored(self.slot, first, count, base_seq, exceptions)
+            if waiter.last >= end:
                 break
             waiters.popleft()

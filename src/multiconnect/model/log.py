@@ -57,8 +57,7 @@ class Append(NamedTuple):
     states: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(NamedTuple):
     """The state bytes of one batch, one per message, all of them; `settled`: none is pending."""
 
     stream: Stream
@@ -107,8 +106,7 @@ class UpstreamId:
     upstream_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(NamedTuple):
     """Positions of one stream of a slot that only grow.
 
     Messages above `watermark` were never handed to the upstream (unless SENDING or later). All

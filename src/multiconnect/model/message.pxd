@@ -1,7 +1,6 @@
 cimport cython
 
 
-@cython.no_gc
 cdef class Message:
     cdef readonly str recipient
     cdef readonly bytes body

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
+import cython  # type: ignore[import-untyped]  # gone from what is compiled
 import orjson
 
 from multiconnect.model.message_id import encode_id
@@ -77,6 +78,8 @@ class Receipt(NamedTuple):
     repeated: bool = False
 
 
+@cython.no_gc
+@cython.cclass
 class Message:
     """One message as it is handed to an upstream. It never changes.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import attrgetter
 from typing import Any, Final
 
 from multiconnect.errors import Bug
@@ -10,6 +11,7 @@ from multiconnect.model.cluster import NodeState
 from multiconnect.model.log import Append, LogWrite, Progress
 from multiconnect.model.message import SETTLED, STATE_MASK
 
+_slot_of = attrgetter("slot")
 _LIFE: Final = (NodeState.JOINING, NodeState.READY, NodeState.LEAVING, NodeState.DEAD)
 _SETTLED_BYTES: Final = bytes(byte for byte in range(256) if byte & STATE_MASK in SETTLED)
 
@@ -36,8 +38,9 @@ def first_progress(append: Append) -> Progress | None:
 def check_slots(write: LogWrite) -> None:
     """Raise Bug for a row whose slot the group names no epoch for: nothing would fence it."""
     rows = (write.appends, write.progress, write.marks, write.retries, write.failures)
-    slots = {row.slot for kind in (*rows, write.upstream_ids) for row in kind}
-    slots |= {slot for _, slot, _ in write.retries_done}
+    slots = {slot for _, slot, _ in write.retries_done}
+    for kind in (*rows, write.upstream_ids):
+        slots.update(map(_slot_of, kind))
     unnamed = slots - write.epochs.keys()
     if unnamed:
         raise Bug(f"a group writes to slots {sorted(unnamed)} and names no epoch for them")

@@ -1,8 +1,10 @@
 """Mutants of a router: how it resends, and what it believes."""
 
+from collections import deque
 from typing import Any
 
 from multiconnect.dataplane.lane_set import LaneSet
+from multiconnect.dataplane.room import Room
 from multiconnect.dataplane.slot_lane import SlotLane
 from tests.sim.mutants.registry import mutant, put
 
@@ -33,3 +35,26 @@ def any_answer_counts() -> None:
         return bool(self.unanswered)
 
     put(SlotLane, "_is_oldest", is_oldest)
+
+
+class _Unseen(deque[Any]):
+    """A line that nobody sees who is not in it."""
+
+    def __bool__(self) -> bool:
+        return False
+
+
+@mutant("who comes when there is room again overtakes those who wait for it", "full_router")
+def no_line_for_room() -> None:
+    plain = Room.__init__
+
+    def begin(self: Room, *args: Any) -> None:
+        plain(self, *args)
+        self.line = _Unseen()
+
+    def freed(self: Room) -> None:
+        if len(self.line) and self._is_free():
+            self._let_in(self.line[0])
+
+    put(Room, "__init__", begin)
+    put(Room, "freed", freed)

@@ -4,7 +4,7 @@ Each is a cluster (`Options`) and a script of faults; what follows the script (c
 is the same as for a seed.
 """
 
-from tests.sim.scenarios import hand_overs, masters, owners, stores
+from tests.sim.scenarios import hand_overs, masters, owners, routers, stores
 from tests.sim.scenarios.stage import SCENARIOS, Scenario
 
-__all__ = ["SCENARIOS", "Scenario", "hand_overs", "masters", "owners", "stores"]
+__all__ = ["SCENARIOS", "Scenario", "hand_overs", "masters", "owners", "routers", "stores"]

@@ -147,6 +147,32 @@ async def test_a_drained_slot_changes_hands_with_nothing_in_doubt(rig, a):
     assert (a.owned_slots(), b.figures()["in_doubt"]) == ([], 0)
 
 
+async def heir_with_a_batch(rig):
+    """b is to get a's slot, and somebody who has seen its grant sends before b has."""
+    b = await rig.app("b")
+    assert await rig.control.start_drain(SLOT, 1, "b", rig.term)
+    await until(lambda: b._committer._opening == {SLOT})
+    sender = Sender(SLOT)
+    b.submit(sender.batch(("1631", ONE, "")))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert sender.answers == []
+    return sender
+
+
+async def test_an_heir_keeps_what_comes_before_it_has_seen_its_grant(rig, a):
+    sender = await heir_with_a_batch(rig)
+    await until(lambda: rig.state.slots[SLOT].drained)
+    await rig.grant("b")
+    await until(lambda: sender.statuses == [AnswerStatus.STORED])
+
+
+async def test_an_heir_that_gets_nothing_keeps_nobody_waiting(rig, a):
+    sender = await heir_with_a_batch(rig)
+    assert await rig.control.cancel_drain(SLOT, 1, rig.term)
+    await until(lambda: sender.statuses == [AnswerStatus.NOT_OWNER])
+
+
 async def test_a_cancelled_drain_goes_on_sending(rig, a):
     await rig.app("b")
     assert await rig.control.start_drain(SLOT, 1, "b", rig.term)

@@ -1,6 +1,8 @@
 """Lines of messages by recipient: the first one's turn, and how many wait behind a blocked one."""
 
+import gc
 import random
+import sys
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -50,3 +52,19 @@ def check(recipients, model):
         assert all(e.line.first is line[0] for e in line)
         assert list(line[0].line) == line
     assert recipients.parked == sum(len(line) for line in lines.values() if line[0].blocked)
+
+
+def test_whoever_forgets_the_lines_forgets_their_entries():
+    """The collector would not find them: they are too many for it to look at."""
+    recipient = "".join(["16", "31"])
+    before = sys.getrefcount(recipient)
+    recipients = Recipients()
+    for sequence in range(3):
+        recipients.add(entry(sequence, recipient))
+    assert sys.getrefcount(recipient) > before + 3
+    gc.disable()
+    try:
+        del recipients
+        assert sys.getrefcount(recipient) == before
+    finally:
+        gc.enable()

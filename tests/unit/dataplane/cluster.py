@@ -28,7 +28,8 @@ class SlotLog:
     producers: dict[tuple[Stream, int], tuple[Answer, ...]] = field(default_factory=dict)
 
     def tail(self, slot: int) -> SlotTail:
-        ends = {Stream.OUTBOUND: StreamTail(next_seq=len(self.messages))}
+        ends = {stream: StreamTail() for stream in Stream}
+        ends[Stream.OUTBOUND] = StreamTail(next_seq=len(self.messages))
         return SlotTail(slot, self.epoch, ends, dict(self.producers))
 
 

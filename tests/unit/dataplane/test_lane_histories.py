@@ -17,6 +17,7 @@ from multiconnect.limits import PRODUCER_ROTATE_S
 from multiconnect.model.message import Stream
 from multiconnect.model.shard_map import ShardMap
 from tests.unit.dataplane.cluster import FakeOwner, FencedLog, Wire
+from tests.unit.dataplane.waiting import WaiterFor
 
 STEPS = 400
 OWNERS = ("a", "b", "c")
@@ -87,7 +88,7 @@ class LaneHistory:
             self.packer.append_at(slot, "1631", payload)
             ordinal = self.packer.appended(slot) - 1
             sink = Sent(self.log, slot, ordinal, payload)
-            self.lanes.wait(Stream.OUTBOUND, slot, ordinal, ordinal, sink)
+            self.lanes.wait(Stream.OUTBOUND, slot, WaiterFor(ordinal, ordinal, sink))
             self.sent[slot].append(payload)
             self.sinks.append(sink)
         self.flush()

@@ -21,6 +21,7 @@ from multiconnect.limits import LINK_BYTES_IN_FLIGHT_MAX, PRODUCER_ROTATE_S, SLO
 from multiconnect.model.message import Stream
 from multiconnect.model.shard_map import Owner, ShardMap, SlotOwnership
 from tests.unit.dataplane.cluster import Wire
+from tests.unit.dataplane.waiting import WaiterFor
 
 
 class Sink:
@@ -51,19 +52,19 @@ class Rig:
         wire = self.wires[owner.incarnation] = Wire(owner)
         return wire
 
-    def see(self, version, owner_of_3="a", epoch_of_3=1):
-        def ownership(name, epoch):
-            return SlotOwnership(epoch, Owner(name, name, "local:") if name else None)
+    def see(self, version, owner_of_3="a", epoch_of_3=1, heir_of_3=None):
+        def owner(name):
+            return Owner(name, name, "local:") if name else None
 
-        slots = [ownership("b", 1)] * SLOTS
-        slots[3] = ownership(owner_of_3, epoch_of_3)
+        slots = [SlotOwnership(1, owner("b"))] * SLOTS
+        slots[3] = SlotOwnership(epoch_of_3, owner(owner_of_3), owner(heir_of_3))
         self.lanes.apply_map(ShardMap(version, 7, 1, tuple(slots)))
 
     def send(self, slot, payload=b"x", flush=True):
         sink = Sink()
         self.packer.append_at(slot, "1631", payload)
         ordinal = self.packer.appended(slot) - 1
-        self.lanes.wait(Stream.OUTBOUND, slot, ordinal, ordinal, sink)
+        self.lanes.wait(Stream.OUTBOUND, slot, WaiterFor(ordinal, ordinal, sink))
         if flush:
             self.flush()
         return sink
@@ -172,6 +173,24 @@ def test_links_to_who_owns_nothing_are_closed(rig):
     rig.see(2, owner_of_3="b", epoch_of_3=2)
     assert rig.wires["a"].closed
     assert set(rig.lanes.links) == {"b"}
+
+
+def test_an_heir_is_connected_to_in_advance_and_gets_nothing_before_its_grant(rig):
+    rig.see(1, heir_of_3="c")
+    rig.send(3)
+    assert (len(rig.frames("a")), rig.frames("c")) == (1, [])
+    link = rig.wires["c"]
+    rig.see(2, owner_of_3="c", epoch_of_3=2)
+    rig.flush()
+    assert rig.wires["c"] is link
+    assert len(rig.frames("c")) == 1
+
+
+def test_a_link_to_an_heir_that_gets_nothing_is_closed(rig):
+    rig.see(1, heir_of_3="c")
+    rig.see(1)
+    assert "c" not in rig.lanes.links
+    assert set(rig.lanes.links) == {"a", "b"}
 
 
 # --- invariant 8 -----------------------------------------------------------------------------

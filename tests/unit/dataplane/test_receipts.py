@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from multiconnect._native import id_lines
 from multiconnect.dataplane.receipts import ManySink, OneSink
 from multiconnect.errors import Closed, IdempotencyConflict
 from multiconnect.model.log import CONFLICTS, REPEATS
@@ -78,6 +79,10 @@ def many_sink(slots, first_ordinals):
     return sink
 
 
+def stored(sink, slot, first, count, base_seq):
+    sink.parts[slot].stored(slot, first, count, base_seq, ())
+
+
 LOOP = asyncio.new_event_loop()
 
 
@@ -93,8 +98,8 @@ def touches(batch, first, count):
 
 @settings(derandomize=True, max_examples=200)
 @given(stored_slots(), st.randoms(use_true_random=False))
-def test_receipts_are_those_of_the_messages_one_by_one(stored, rng):
-    slots, first_ordinals, batches = stored
+def test_receipts_are_those_of_the_messages_one_by_one(messages, rng):
+    slots, first_ordinals, batches = messages
     sink = many_sink(slots, first_ordinals)
     waiting = {
         slot: [b for b in batches[slot] if touches(b, first_ordinals[slot], slots.count(slot))]
@@ -104,11 +109,12 @@ def test_receipts_are_those_of_the_messages_one_by_one(stored, rng):
         assert not sink.future.done(), "only once every message is stored"
         slot = rng.choice([s for s in waiting if waiting[s]])
         batch = waiting[slot].pop(0)
-        sink.stored(slot, batch.first, batch.count, batch.base_seq, ())
+        stored(sink, slot, batch.first, batch.count, batch.base_seq)
     receipts = sink.future.result()
     plain = expected(slots, first_ordinals, batches)
     assert list(receipts) == plain
     assert receipts.ids() == [one.id for one in plain]
+    assert receipts.id_lines() == id_lines(receipts.ids(), 0)
     assert len(receipts) == len(plain)
     at = rng.randrange(-len(plain), len(plain))
     assert receipts[at] == plain[at]
@@ -120,7 +126,7 @@ def test_receipts_are_those_of_the_messages_one_by_one(stored, rng):
 
 def test_an_index_beyond_the_end_is_refused():
     sink = many_sink(b"\x03", {3: 0})
-    sink.stored(3, 0, 1, 7, ())
+    stored(sink, 3, 0, 1, 7)
     receipts = sink.future.result()
     for index in (1, -2):
         with pytest.raises(IndexError):
@@ -132,8 +138,8 @@ def test_who_was_told_of_an_error_is_not_told_again():
     sink = many_sink(b"\x03\x04", {3: 0, 4: 0})
     sink.fail(Closed("closed"))
     sink.fail(Closed("again"))
-    sink.stored(3, 0, 1, 7, ())
-    sink.stored(4, 0, 1, 8, ())
+    stored(sink, 3, 0, 1, 7)
+    stored(sink, 4, 0, 1, 8)
     assert str(sink.future.exception()) == "closed"
 
 

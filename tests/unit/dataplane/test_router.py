@@ -23,7 +23,7 @@ from multiconnect.errors import (
 )
 from multiconnect.limits import IDEMPOTENCY_KEY_BYTES_MAX, SLOTS
 from multiconnect.model.cluster import Move, Node, NodeState, Role
-from multiconnect.model.message import Event
+from multiconnect.model.message import Event, Receipt
 from multiconnect.store.memory import MemoryState, MemoryStore
 from tests.unit.dataplane.waiting import until
 
@@ -149,6 +149,43 @@ async def test_a_full_router_waits_for_room(rig, router, monkeypatch):
     rig.a.answer()
     assert (await first).sequence == 0
     assert (await second).sequence == 1
+
+
+async def test_who_waits_for_room_is_not_overtaken(rig, router, monkeypatch):
+    """[invariant 5] The newcomer asks in the moment in which there is room again."""
+    monkeypatch.setattr("multiconnect.dataplane.router.ROUTER_PARKED_BYTES_MAX", 500)
+    rig.a.answers_at_once = True
+    large = b'"' + b"x" * 600 + b'"'
+    newcomers: list[asyncio.Task[Receipt]] = []
+
+    async def begin() -> None:
+        await router.send(ALICE, large)
+        newcomers.append(start(router.send(ALICE, large)))
+        assert not router.post(ALICE, b"{}", loop.create_future())
+
+    loop = asyncio.get_running_loop()
+    first = start(begin())
+    await asyncio.sleep(0)
+    waiting = [start(router.send(ALICE, large)) for _ in range(3)]
+    waiting.append(start(router.send_many([(ALICE, large)])))
+    await first
+    found = [await sending for sending in [*waiting, *newcomers]]
+    assert [r.sequence for r in (*found[:3], *found[3], found[4])] == [1, 2, 3, 4, 5]
+
+
+async def test_who_gives_up_waiting_lets_the_next_one_in(rig, router, monkeypatch):
+    monkeypatch.setattr("multiconnect.dataplane.router.ROUTER_PARKED_BYTES_MAX", 500)
+    first = start(router.send(ALICE, b'"' + b"x" * 600 + b'"'))
+    await until(lambda: rig.a.batches)
+    waiting = [start(router.send(ALICE, {"n": n})) for n in range(3)]
+    await asyncio.sleep(0)
+    waiting[0].cancel()
+    rig.a.answers_at_once = True
+    rig.a.answer()
+    await first
+    # Cancelled in the very moment in which it may come in.
+    waiting[1].cancel()
+    assert (await waiting[2]).sequence == 1
 
 
 async def test_a_full_router_refuses_at_the_deadline_and_stores_nothing(rig, router, monkeypatch):

@@ -5,8 +5,9 @@ The router's half of invariants 4 and 5.
 
 import pytest
 
-from multiconnect.dataplane.slot_lane import LaneVerdict, SlotLane, Waiter
+from multiconnect.dataplane.slot_lane import LaneVerdict, SlotLane
 from multiconnect.limits import SLOT_BATCHES_IN_FLIGHT
+from tests.unit.dataplane.waiting import WaiterFor
 
 PRODUCER = 77
 
@@ -62,7 +63,7 @@ def test_an_answer_frees_the_oldest_batch():
 def test_a_stale_answer_changes_nothing(producer, number):
     lane = lane_with(1, 1)
     sink = Sink()
-    lane.waiters.append(Waiter(0, 1, sink))
+    lane.waiters.append(WaiterFor(0, 1, sink))
     assert lane.stored(producer, number, 0, ()) == 0
     assert len(lane.unanswered) == 2
     assert not sink.told
@@ -107,7 +108,7 @@ def test_a_numbering_begins_anew_only_while_nothing_is_unanswered():
 def test_each_waiter_is_told_of_the_batches_it_is_part_of():
     lane = lane_with(2, 2, 1)
     one, many, last = Sink(), Sink(), Sink()
-    lane.waiters.extend([Waiter(0, 0, one), Waiter(1, 3, many), Waiter(4, 4, last)])
+    lane.waiters.extend([WaiterFor(0, 0, one), WaiterFor(1, 3, many), WaiterFor(4, 4, last)])
     lane.stored(PRODUCER, 1, 100, ())
     assert (one.told, many.told, last.told) == ([(0, 2, 100)], [(0, 2, 100)], [])
     lane.stored(PRODUCER, 2, 150, ())
@@ -120,9 +121,9 @@ def test_each_waiter_is_told_of_the_batches_it_is_part_of():
 def test_only_waiters_past_their_deadline_are_given_up():
     lane = lane_with(1, 1)
     late, patient = Sink(deadline_s=5.0), Sink(deadline_s=5.1)
-    lane.waiters.extend([Waiter(0, 0, late), Waiter(1, 1, patient)])
+    lane.waiters.extend([WaiterFor(0, 0, late), WaiterFor(1, 1, patient)])
     assert lane.expired(5.0) == [late]
-    assert [w.sink for w in lane.waiters] == [patient]
+    assert [w.sink() for w in lane.waiters] == [patient]
     # The batch of the late one stays queued: it may be stored all the same, and behind it order.
     assert len(lane.unanswered) == 2
     lane.stored(PRODUCER, 1, 0, ())
@@ -133,7 +134,7 @@ def test_only_waiters_past_their_deadline_are_given_up():
 def test_closing_returns_who_waits():
     lane = lane_with(1)
     sink = Sink()
-    lane.waiters.append(Waiter(0, 0, sink))
+    lane.waiters.append(WaiterFor(0, 0, sink))
     assert lane.drop_all() == [sink]
     assert not lane.unanswered
     assert not lane.waiters

@@ -80,25 +80,27 @@ class MemoryLog:
 
     def _check_numbers(self, write: LogWrite) -> None:
         """Raise Bug, before anything is written, if an append does not continue its stream."""
-        ends: dict[tuple[Stream, int], int] = {}
-        for append in write.appends:
-            place = append.stream, append.slot
-            expected = ends.get(place, self._state.lanes[place].next_seq)
-            if append.base_seq != expected:
-                raise Bug(f"an append at {append.base_seq} of {place}, expected {expected}")
-            ends[place] = append.base_seq + append.count
+        lanes, ends = self._state.lanes, dict[tuple[Stream, int], int]()
+        for stream, slot, base_seq, count, *_ in write.appends:
+            place = stream, slot
+            expected = ends.get(place)
+            if expected is None:
+                expected = lanes[place].next_seq
+            if base_seq != expected:
+                raise Bug(f"an append at {base_seq} of {place}, expected {expected}")
+            ends[place] = base_seq + count
 
     def _append(self, append: Append) -> None:
-        lane = self._state.lanes[append.stream, append.slot]
-        lane.bases.append(append.base_seq)
-        lane.batches[append.base_seq] = append
-        lane.next_seq = append.base_seq + append.count
-        lane.producers[append.producer] = (append.answers, append.accepted_at_ms)
-        progress = first_progress(append)
-        if progress is not None:
-            lane.progress[append.base_seq] = progress
-        for row in append.keys:
-            self._state.keys[append.slot, row.key] = row
+        stream, slot, base_seq, count, producer, answers, at_ms, _, keys, states = append
+        lane = self._shared.lanes[stream, slot]
+        lane.bases.append(base_seq)
+        lane.batches[base_seq] = append
+        lane.next_seq = base_seq + count
+        lane.producers[producer] = (answers, at_ms)
+        if states is not None and (progress := first_progress(append)) is not None:
+            lane.progress[base_seq] = progress
+        for row in keys:
+            self._shared.keys[slot, row.key] = row
 
     def _write_states(self, write: LogWrite) -> None:
         for progress in write.progress:
@@ -164,10 +166,9 @@ class MemoryLog:
 def _put_progress(lane: Lane, progress: Progress) -> None:
     """Keep the newest states; what was settled once stays so."""
     before = lane.progress.get(progress.base_seq)
-    settled = progress.settled or (before is not None and before.settled)
-    lane.progress[progress.base_seq] = Progress(
-        progress.stream, progress.slot, progress.base_seq, progress.states, settled, progress.at_ms
-    )
+    if before is not None and before.settled and not progress.settled:
+        progress = progress._replace(settled=True)
+    lane.progress[progress.base_seq] = progress
 
 
 def _unsettled(lane: Lane, from_seq: int) -> Iterator[StoredBatch]:
