@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from multiconnect import limits
-from multiconnect.web import connection, connections, http_protocol
+from multiconnect.web import connection, connections, http_protocol, pipeline
 from tests.unit.web.serving import message, request, serving, until
 
 LOOPS = pytest.mark.asyncio(loop_factories=["asyncio", "uvloop"])
@@ -308,4 +308,27 @@ async def test_stopping_does_not_wait_for_ever():
         assert time.monotonic() - begun_s < 5
         assert served.server.services.connections.running == set()
         assert await wire.rest() == b""
+        await wire.aclose()
+
+
+@LOOPS
+async def test_what_follows_a_large_body_is_held_back_as_well(monkeypatch):
+    monkeypatch.setattr(pipeline, "HTTP_PIPELINE_MAX", 8)
+    async with serving() as served:
+        served.sender.gate.clear()
+        lines = b"\n".join([orjson.dumps(message())] * 3000)
+        batch = request("POST", LARGE, lines, token=served.admin)
+        wire = await served.wire()
+        one = request("POST", "/v1/messages", message(), token=served.admin)
+        flood = asyncio.create_task(wire.send(batch + one * 2000))
+        await until(lambda: served.server.services.connections._open)
+        (flooded,) = served.server.services.connections._open
+        assert isinstance(flooded, connection.HttpConnection)
+        await until(lambda: flooded._paused)
+        assert len(flooded._pipeline._waiting) < 200
+        served.sender.gate.set()
+        answers = [await wire.answer() for _ in range(2001)]
+        assert {answer.status for answer in answers} == {201}
+        assert answers[0].body.count(b"\n") == 3000
+        await flood
         await wire.aclose()

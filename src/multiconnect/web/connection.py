@@ -4,6 +4,7 @@ A thin shell: `RequestReader` reads, `Pipeline` runs; here is decided when to re
 and when to close. Guarantees: nothing is read while too much waits or the peer takes no answers;
 every state the peer can leave us in has a deadline; a refusal reaches a peer that is still sending,
 because the rest of its request is read and dropped for a while before the connection closes.
+Compiled (docs/native.md).
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ from multiconnect.web.pipeline import Application, Pipeline
 from multiconnect.web.rendering import CONTINUE, render
 
 
-class HttpConnection(asyncio.Protocol):
-    """One connection."""
+class HttpConnection:
+    """One connection; an `asyncio.Protocol` in all but ancestry, as it is compiled."""
 
     def __init__(
         self, shared: ConnectionSet, application: Application, express: ExpressLane
@@ -154,19 +155,24 @@ class HttpConnection(asyncio.Protocol):
         return data[at:]
 
     def _parse(self, data: bytes) -> None:
-        """Parse in pieces, so that one read cannot bring more requests than may wait."""
+        """Parse in pieces, so that one read cannot bring more requests than may wait.
+
+        What is known to be the rest of a body is a piece of its own, however large.
+        """
         if self._pipeline.is_full():
             self._unparsed = data
             return
         if len(data) <= HTTP_PARSE_BYTES_MAX:
             self._reader.feed(data)
             return
-        view = memoryview(data)
-        for start in range(0, len(data), HTTP_PARSE_BYTES_MAX):
+        view, start = memoryview(data), 0
+        while start < len(data):
             if self._pipeline.is_full():
                 self._unparsed = bytes(view[start:])
                 return
-            self._reader.feed(view[start : start + HTTP_PARSE_BYTES_MAX])
+            end = start + max(HTTP_PARSE_BYTES_MAX, self._reader.body_left())
+            self._reader.feed(view[start:end])
+            start = end
 
     def _read_on(self) -> None:
         """Parse what was put aside, then read the socket again."""

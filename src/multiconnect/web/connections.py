@@ -3,7 +3,7 @@
 Guarantees: at most `HTTP_CONNECTIONS_MAX` connections, `HTTP_REQUESTS_RUNNING_MAX` waiting
 handlers and `HTTP_BODIES_BYTES_MAX` bytes of large bodies; a deadline is noticed within
 `HTTP_SWEEP_S`. Server time (`now_s`) stands still while the process does, so a machine that was
-suspended does not blame its peers for it.
+suspended does not blame its peers for it. Compiled (docs/native.md).
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class ConnectionSet:
 
     def may_run(self) -> bool:
         """Return whether one more handler may wait."""
-        return self.waiting < HTTP_REQUESTS_RUNNING_MAX
+        return len(self.running) + self.posted < HTTP_REQUESTS_RUNNING_MAX
 
     @property
     def waiting(self) -> int:

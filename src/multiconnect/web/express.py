@@ -4,7 +4,7 @@ is, by a caller who is known.
 Guarantees: it does what the long way (http_protocol, pipeline, application, handler) would have
 done, only without its objects; what is in any way unusual, or wrong, is left to the long way, which
 begins at the same byte as if nothing had happened. So nothing is refused here, and of a request
-that waits nothing is kept but an `_Acceptance`: no task, no future.
+that waits nothing is kept but an `_Acceptance`: no task, no future. Compiled (docs/native.md).
 """
 
 from __future__ import annotations
@@ -24,13 +24,15 @@ from multiconnect.web.handlers.messages import (
     key_of,
     recipient_and_expiry,
 )
-from multiconnect.web.messages import JSON, Request, Response
+from multiconnect.web.messages import JSON, Request
 from multiconnect.web.pipeline import Exchange, Pipeline
 from multiconnect.web.principal import Access
 from multiconnect.web.rendering import head_of
 from multiconnect.web.routing import Route
 from multiconnect.web.services import Services
 
+# Reading a member of an Enum class takes longer than it takes to look the token up.
+_TOKEN: Final = Access.TOKEN
 _ID_CHARS: Final = 24
 #: Ids have one length, so the head of the answer is the same for all but for its date.
 _HEAD: Final = b"%b%d\r\n" % (head_of(201, JSON), len(BEFORE_ID) + _ID_CHARS + len(AFTER_ID))
@@ -42,6 +44,10 @@ class ExpressLane:
 
     def __init__(self, services: Services, route: Route) -> None:
         self._services = services
+        self._auth, self._sender = services.auth, services.sender
+        self._clock, self._figures = services.clock, services.figures
+        self._connections = services.connections
+        self._timeout_s = services.settings.send_timeout_s
         self._route = route
         self._line = f"{route.method} {route.path} HTTP/1.1\r\n".encode()
 
@@ -51,9 +57,9 @@ class ExpressLane:
         if head is None or not pipeline.may_express():
             return at
         body_at, end, authorization, key = head
-        if self._services.auth.peek(authorization, Access.TOKEN) is None:
+        if self._auth.peek(authorization, _TOKEN) is None:
             return at
-        exchange = _Acceptance(pipeline, self, self._services.clock.monotonic())
+        exchange = _acceptance(pipeline, self, self._clock.monotonic())
         try:
             if not self._post(data[body_at:end], key, exchange):
                 return at
@@ -63,17 +69,16 @@ class ExpressLane:
         return end
 
     def _post(self, body: bytes, key: bytes | None, exchange: _Acceptance) -> bool:
-        services = self._services
         recipient, expiry_ms = plain_text(body), 0
         if recipient is None:
-            recipient, expiry_ms = recipient_and_expiry(services, body)
-        return services.sender.post(
+            recipient, expiry_ms = recipient_and_expiry(self._services, body)
+        return self._sender.post(
             recipient,
             body,
             exchange,
             idempotency_key="" if key is None else key_of(key),
             expires_at_ms=expiry_ms,
-            timeout_s=services.settings.send_timeout_s,
+            timeout_s=self._timeout_s,
         )
 
     def accepted(self, receipt: Receipt) -> None:
@@ -82,11 +87,10 @@ class ExpressLane:
 
     def answer(self, receipt: Receipt, started_s: float) -> bytes:
         """Count an answer and return it, for a connection that lives on."""
-        services, route = self._services, self._route
-        seconds = services.clock.monotonic() - started_s
-        services.figures.answered(route.method, route.path, 201, seconds)
-        date = services.connections.date
-        return b"%b%b%b%b%b" % (_HEAD, date, _BODY, receipt.id.encode(), AFTER_ID)
+        seconds = self._clock.monotonic() - started_s
+        self._figures.answered(self._route.method, self._route.path, 201, seconds)
+        date = self._connections.date
+        return b"".join((_HEAD, date, _BODY, receipt.id.encode(), AFTER_ID))
 
     def request(self, started_s: float) -> Request:
         """Return what the long way needs to know of a request to answer it."""
@@ -97,17 +101,14 @@ class ExpressLane:
 
 
 class _Acceptance(Exchange):
-    """A send under way, and the router's `Promise` of it."""
+    """A send under way, and the router's `Promise` of it. Made by `_acceptance`."""
 
     __slots__ = ("_lane", "_pipeline", "_receipt", "_started_s")
-    is_express = True
 
-    def __init__(self, pipeline: Pipeline, lane: ExpressLane, started_s: float) -> None:
-        self.response: Response | None = None
-        self._pipeline = pipeline
-        self._lane = lane
-        self._receipt: Receipt | None = None
-        self._started_s = started_s
+    _lane: ExpressLane
+    _pipeline: Pipeline
+    _receipt: Receipt | None
+    _started_s: float
 
     def is_parallel(self) -> bool:
         """Return True: plain sends run side by side."""
@@ -142,3 +143,13 @@ class _Acceptance(Exchange):
         """Take the error."""
         self.response = self._pipeline.failure(self._lane.request(self._started_s), error)
         self._pipeline.told()
+
+
+def _acceptance(pipeline: Pipeline, lane: ExpressLane, started_s: float) -> _Acceptance:
+    exchange: _Acceptance = _Acceptance.__new__(_Acceptance)
+    exchange.response = exchange._receipt = None
+    exchange.is_express = True
+    exchange._pipeline = pipeline
+    exchange._lane = lane
+    exchange._started_s = started_s
+    return exchange

@@ -108,6 +108,10 @@ class RequestReader:
             if self._fed_bytes > HTTP_HEADER_BYTES_MAX:
                 self.refuse(too_large())
 
+    def body_left(self) -> int:
+        """Return how many bytes of a body of known length are still to come, otherwise 0."""
+        return max(0, self._head.length() - self._body_bytes) if self.phase is BODY else 0
+
     def refuse(self, refusal: ApiError) -> None:
         """End reading with an error that is to be answered."""
         self.refusal = refusal

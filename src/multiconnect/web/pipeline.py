@@ -3,6 +3,7 @@
 A request that is answered at once costs no task. Requests of routes marked `parallel` run side by
 side, which lets a client that pipelines its sends fill whole batches; they are *started* in order,
 and a send takes its place in the order of its recipient when it is started (invariant 5).
+Compiled (docs/native.md).
 """
 
 from __future__ import annotations
@@ -44,14 +45,13 @@ class Application(Protocol):
 class Exchange:
     """A request whose answer must wait, for itself or for its turn."""
 
-    __slots__ = ("request", "response")
+    __slots__ = ("is_express", "request", "response")
 
     def __init__(self, request: Request, response: Response | None = None) -> None:
         self.request = request
         self.response = response
-
-    #: Whether it was started by the express lane, and so before anything that is started later.
-    is_express = False
+        #: Whether it was started by the express lane, and so before anything started later.
+        self.is_express = False
 
     def is_parallel(self) -> bool:
         """Return whether others like it may run beside it."""

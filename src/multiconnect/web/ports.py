@@ -22,6 +22,9 @@ class ReceiptsLike(Protocol):
     def ids(self) -> list[str]:
         """Return the ids of the messages."""
 
+    def id_lines(self) -> bytes:
+        """Return a line of JSON for each message: its index and its id."""
+
 
 class SendPort(Protocol):
     """Stores messages; a call returns once they are durable.

@@ -11,9 +11,11 @@ import logging
 import socket
 import ssl
 from functools import cache
+from typing import cast
 
 import orjson
 
+from multiconnect._native.compiled import require_compiled
 from multiconnect.clock import Clock, SystemClock
 from multiconnect.errors import InvalidSettings, MulticonnectError
 from multiconnect.limits import HTTP_HEADER_DEADLINE_S, TOKENS_PURGE_S
@@ -31,6 +33,8 @@ from multiconnect.web.routing import RouteTable
 from multiconnect.web.services import Services
 from multiconnect.web.settings import WebSettings
 from multiconnect.web.snapshots import Snapshots
+
+require_compiled()
 
 _log = logging.getLogger(__name__)
 _BACKLOG = 1024
@@ -81,7 +85,7 @@ class WebServer:
         express = ExpressLane(services, table.fixed("POST", "/v1/messages"))
         where = {"sock": sock} if sock is not None else {"host": host, "port": port}
         self._server = await asyncio.get_running_loop().create_server(
-            lambda: HttpConnection(shared, application, express),
+            lambda: cast(asyncio.Protocol, HttpConnection(shared, application, express)),
             backlog=_BACKLOG,
             ssl=tls,
             ssl_handshake_timeout=HTTP_HEADER_DEADLINE_S if tls else None,

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from multiconnect._native import canonical, slot_of
+from multiconnect._native import canonical, id_lines, slot_of
 from multiconnect.dataplane.receipts import Promise
 from multiconnect.errors import IdempotencyConflict
 from multiconnect.model.message import Kind, Receipt, Stream
@@ -34,6 +34,9 @@ class StoredReceipts(list[Receipt]):
 
     def ids(self) -> list[str]:
         return [receipt.id for receipt in self]
+
+    def id_lines(self) -> bytes:
+        return id_lines(self.ids(), 0)
 
 
 class MemorySender:

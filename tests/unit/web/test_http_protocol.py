@@ -148,3 +148,13 @@ def test_the_parser_in_use_refuses_what_we_rely_on_it_to_refuse():
     for data in lenient:
         with pytest.raises(httptools.HttpParserError):
             httptools.HttpRequestParser(object()).feed_data(data)
+
+
+@given(BODIES, st.sampled_from([0, 7]))
+def test_the_rest_of_a_body_is_known_if_its_length_is(body, chunk):
+    data = written(b"POST", b"/", [], body, chunk)
+    head = data.index(b"\r\n\r\n") + 4
+    for end in range(len(data) + 1):
+        _, reader = read([data[:end]])
+        known = bool(body) and not chunk and end >= head
+        assert reader.body_left() == (len(data) - end if known else 0)
