@@ -1,7 +1,8 @@
 """`python -m bench.worst_minute --store S`: kill, freeze, cut off and resize under load, and count.
 
     --store S         sqlite (default) or postgresql (a server of its own, with fsync)
-    --only kill,stop  some of: kill, stop, host, master, masters-down, resize, steal, storm
+    --only kill,stop  some of: kill, stop, host, master, masters-down, resize, resize-few, steal,
+                      storm
     --cycles N        cycles of each kind (default 200), or what stands for so many (kinds.py)
     --folder DIR      where the stores are made (default: where temporary files go)
     --write-docs      puts the kept figures into docs/faults.md, runs nothing

@@ -19,13 +19,14 @@ from bench.worst_minute.cycles import (
     under_steal,
 )
 from bench.worst_minute.ground import Ground, Layout, ground
-from bench.worst_minute.resizes import walks
+from bench.worst_minute.resizes import COUNTS, FEW_COUNTS, walks
 from bench.worst_minute.results import STORES
 
 MASTERS = 2
 _USUAL = Layout(shards=2, spares=3)
 #: Both generations are up in a resize, so the load must be small: the slots that move are probed.
 _RESIZING = Layout(shards=1, spares=31, period_s=0.1)
+_RESIZING_FEW = Layout(shards=1, spares=3, period_s=0.1)
 _STORM = Layout(shards=4, spares=5, period_s=0.1, recipients=4)
 
 
@@ -62,7 +63,16 @@ _ALL = (
         lambda ground, cycles: masters_down(ground, 0.6 * cycles, masters=MASTERS),
     ),
     Kind("resize",
-        _RESIZING, lambda ground, cycles: walks(ground, -(-cycles // 28), ready=_RESIZING.ready)
+        _RESIZING,
+        lambda ground, cycles: walks(
+            ground, -(-cycles // 28), counts=COUNTS, ready=_RESIZING.ready
+        ),
+    ),
+    Kind("resize-few",
+        _RESIZING_FEW,
+        lambda ground, cycles: walks(
+            ground, -(-cycles // 7), counts=FEW_COUNTS, ready=_RESIZING_FEW.ready
+        ),
     ),
     Kind("steal", _USUAL, lambda ground, cycles: under_steal(ground, 3.0 * cycles)),
     Kind("storm",

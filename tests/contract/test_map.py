@@ -113,6 +113,20 @@ async def test_a_dead_owner_needs_no_drain(cluster):
     assert (await cluster.control.snapshot()).slots[0] == Slot(0, 2, "b")
 
 
+async def test_a_grant_fences_every_old_owner(cluster):
+    await cluster.own("a", 0, 4)
+    await cluster.own("b", 1)
+    for slot, owner in ((0, "a"), (1, "b")):
+        assert await cluster.control.start_drain(slot, 1, "c", 1)
+        assert await cluster.control.report_drained(slot, 1, owner)
+    moves = [Move(0, 1, "a", "c"), Move(1, 1, "b", "c")]
+    assert await cluster.control.assign(moves, 1, "planned")
+    for slot, owner in ((0, "a"), (1, "b")):
+        log = await cluster.log(owner)
+        assert await log.commit(LogWrite({slot: 1}, (append(slot, 0),))) == {slot}
+    await cluster.append("a", append(4, 0))
+
+
 async def test_of_two_grants_of_one_epoch_one_wins(cluster):
     handles = [(await cluster.stores.open()).control for _ in range(2)]
     won = await asyncio.gather(

@@ -48,6 +48,20 @@ async def test_states_move_forward_only(cluster, before, after, is_forward):
     assert (found.state, found.reason) == expected
 
 
+async def test_a_handle_that_has_seen_all_nodes_sees_what_becomes_of_them(cluster):
+    other = (await cluster.stores.open()).control
+    for step in (
+        cluster.control.set_node_state("a", NodeState.READY, "up"),
+        cluster.control.set_node_state("a", NodeState.DEAD, "exit 1"),
+        cluster.control.join(node("d")),
+        cluster.control.set_node_state("d", NodeState.LEAVING, "drain"),
+    ):
+        await other.snapshot()
+        assert await step
+        newcomer = (await cluster.stores.open()).control
+        assert (await other.snapshot()).nodes == (await newcomer.snapshot()).nodes
+
+
 async def test_a_node_nobody_knows_has_no_state(cluster):
     assert not await cluster.control.set_node_state("nobody", NodeState.DEAD, "?")
 

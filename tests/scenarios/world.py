@@ -157,11 +157,12 @@ class World:
         return done(self.control.set_target(shards, self.state.cluster.generation))
 
     def retire(self) -> list[str]:
-        """The supervisor ends what it may end; return whom."""
-        snapshot = self.snapshot
-        gone = retirable(snapshot, snapshot.cluster.generation, self.alive())
-        for name in gone:
-            self.die(name, "exit 0")
+        """The supervisor ends what it may end, a few at a time; return whom."""
+        gone: list[str] = []
+        while some := retirable(self.snapshot, self.snapshot.cluster.generation, self.alive()):
+            for name in some:
+                self.die(name, "exit 0")
+            gone += some
         return gone
 
     def beat(self, name: str) -> None:

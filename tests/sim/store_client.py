@@ -77,27 +77,31 @@ class RemoteControl(Remote):
             process.lease_until_s = asked_s + timers.lease_ttl_s - timers.margin_s
         return alive
 
-    async def changed(self, timeout_s: float, since: Snapshot | None = None) -> bool:
+    async def changed(
+        self, timeout_s: float, since: Snapshot | None = None, *, concerning: str | None = None
+    ) -> bool:
         """Wait for a change; a wake-up that is lost is made good by the timeout."""
         server, process, loop = self._client.server, self._client.process, self._client.process.loop
         state, shown = server.state, since.revision if since is not None else self._shown
+        until_s = loop.time() + timeout_s
         if not server.is_reachable(process):
             await asyncio.sleep(min(timeout_s, server.patience_s))
             raise StoreUnavailable("the store cannot be reached")
-        if state.changes == shown:
-            waiter = loop.create_future()
-            state.waiters.append(waiter)
-            timer = loop.call_later(timeout_s, _wake, waiter)
-            try:
-                await waiter
-            finally:
-                timer.cancel()
-                if waiter in state.waiters:
-                    state.waiters.remove(waiter)
+        if not state.is_news(shown, since, concerning):
+            while not state.is_news(shown, since, concerning) and loop.time() < until_s:
+                waiter = loop.create_future()
+                state.waiters.append(waiter)
+                timer = loop.call_later(until_s - loop.time(), _wake, waiter)
+                try:
+                    await waiter
+                finally:
+                    timer.cancel()
+                    if waiter in state.waiters:
+                        state.waiters.remove(waiter)
             await asyncio.sleep(server.way_s(process, "changed") + process.rng.uniform(0.0, 0.002))
         if not server.is_reachable(process):
             raise StoreUnavailable("the connection broke")
-        return state.changes != shown
+        return state.is_news(shown, since, concerning)
 
 
 def _wake(waiter: asyncio.Future[None]) -> None:

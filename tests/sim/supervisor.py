@@ -71,7 +71,8 @@ class Supervisor:
         running = {child.process.incarnation: child for child in self._children.values()}
         for incarnation in leaving(snapshot, running):
             running[incarnation].leaving = True
-        for incarnation in retirable(snapshot, self._generation, running):
+        going = {name for name, child in running.items() if child.stop.is_set()}
+        for incarnation in retirable(snapshot, self._generation, running, going):
             running[incarnation].leaving = True
             running[incarnation].stop.set()
         for incarnation in contradicted(snapshot, self._exited):

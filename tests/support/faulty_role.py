@@ -59,8 +59,34 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-#: Held by whichever thread is in a write transaction of an SQLite file.
-_writing = threading.RLock()
+class Writers:
+    """How many threads are in a write transaction of an SQLite file, one on behalf of another."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._changed = threading.Condition()
+
+    @contextlib.contextmanager
+    def one_more(self) -> Iterator[None]:
+        """Count the block."""
+        with self._changed:
+            self._count += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._count -= 1
+                self._changed.notify_all()
+
+    @contextlib.contextmanager
+    def none(self) -> Iterator[None]:
+        """Run the block while there is none, and none begins."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._count == 0)
+            yield
+
+
+_writers = Writers()
 
 
 def stop() -> None:
@@ -69,7 +95,7 @@ def stop() -> None:
     Whoever is frozen in one keeps its file locked, and nobody can take the slots over before it is
     killed: that is another case (`stop-in-transaction`), and one that needs a supervisor.
     """
-    with _writing:
+    with _writers.none():
         freeze()
 
 
@@ -79,12 +105,12 @@ def freeze() -> None:
 
 
 def watch_writes() -> None:
-    """Let every write transaction of this process hold `_writing`."""
+    """Count every write transaction of this process."""
     write = Database.write
 
     @contextlib.contextmanager
     def watched(self: Database) -> Iterator[apsw.Connection]:
-        with _writing, write(self) as connection:
+        with _writers.one_more(), write(self) as connection:
             yield connection
 
     Database.write = watched  # type: ignore[method-assign]

@@ -138,8 +138,14 @@ def _starts(view: View, roster: Roster, wishes: Mapping[int, Wish], room: int) -
         return []
     free = [wish for wish in wishes.values() if wish.row.drain_to is None]
     free = [wish for wish in free if not _is_paused(view, wish.row)]
-    free.sort(key=lambda wish: (not wish.urgent, _failures(view, wish.row), wish.row.slot))
+    free.sort(key=lambda wish: _turn(view, wish))
     return [StartDrain(wish.row.slot, wish.row.epoch, wish.to, wish.reason) for wish in free[:room]]
+
+
+def _turn(view: View, wish: Wish) -> tuple[object, ...]:
+    # Slots that go the same way go together: one fence, one grant and one take-over for all.
+    way = (wish.row.owner or "", wish.to)
+    return not wish.urgent, _failures(view, wish.row), *way, wish.row.slot
 
 
 def _failures(view: View, row: Slot) -> int:

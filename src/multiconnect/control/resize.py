@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from multiconnect.control.facts import View
 from multiconnect.control.placement import Candidate, place
 from multiconnect.control.roster import Roster
-from multiconnect.limits import GENERATION_GRACE_S
+from multiconnect.limits import GENERATION_GRACE_MAX_S, GENERATION_GRACE_S
 from multiconnect.model.cluster import Move, Node, NodeState, Role, Slot, Snapshot
 from multiconnect.model.shard_map import check_shards
 
@@ -128,8 +128,9 @@ def _may_take_over(
     """Tell whether the new generation is large enough to relieve the old one.
 
     It is normally as large as the old one, spares included. One that stays smaller may still start
-    after a grace period if it covers the shards. For a plain restart of a cluster that shares
-    shards already, as many CoreApps as there are now are enough: nothing gets worse.
+    if it covers the shards, some time after the last of it was ready. For a plain restart of a
+    cluster that shares shards already, as many CoreApps as there are now are enough: nothing gets
+    worse.
     """
     if not newest:
         return False
@@ -140,9 +141,10 @@ def _may_take_over(
     if len(newest) < needed:
         return False
     stamps = view.observed.ready_since_s
-    first_s = min(stamps.get(node.incarnation, view.now_s) for node in newest)
+    ready_s = [stamps.get(node.incarnation, view.now_s) for node in newest]
     as_many = len(newest) >= _largest_generation(older)
-    return as_many or view.now_s - first_s >= GENERATION_GRACE_S
+    quiet = view.now_s - max(ready_s) >= GENERATION_GRACE_S
+    return as_many or quiet or view.now_s - min(ready_s) >= GENERATION_GRACE_MAX_S
 
 
 def _placement(shards: int, ready: Sequence[Node], snapshot: Snapshot) -> tuple[str, ...]:

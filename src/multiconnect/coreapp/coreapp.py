@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from multiconnect._native.compiled import require_compiled
 from multiconnect.clock import Clock
@@ -34,6 +34,8 @@ _log = logging.getLogger("multiconnect.coreapp")
 
 #: How often the snapshot is read again although nothing seemed to change.
 _REREAD_S = 1.0
+#: How often slots that are to be handed over are looked at: are they drained?
+_DRAIN_POLL_S = 0.002
 _GARBAGE_S = 60.0
 _SETTLE_POLL_S = 0.005
 _INTAKE_POLL_S = 0.002
@@ -235,14 +237,24 @@ class CoreApp:
             try:
                 snapshot = await self._control.snapshot()
                 await self.adopt(snapshot)
-                await self._control.changed(self._wait_s(), snapshot)
+                await self._until_news(snapshot)
             except StoreUnavailable as error:
                 _log.warning("map_unreadable: %s", error)
                 await asyncio.sleep(0.1)
 
-    def _wait_s(self) -> float:
-        draining = any(w.queues[Stream.OUTBOUND].draining for w in self._dispatcher.works.values())
-        return 0.002 if draining else _REREAD_S
+    async def _until_news(self, seen: Snapshot) -> None:
+        """Wait for what concerns us, or a while; report meanwhile what has been drained."""
+        draining = [
+            row
+            for row in seen.slots
+            if row.owner == self.incarnation and row.drain_to is not None and not row.drained
+        ]
+        wait_s = _DRAIN_POLL_S if draining else _REREAD_S
+        until_s = self._clock.monotonic() + _REREAD_S
+        while not await self._control.changed(wait_s, seen, concerning=self.incarnation):
+            if self._clock.monotonic() >= until_s:
+                return
+            await self._report_drained(draining)
 
     async def adopt(self, snapshot: Snapshot) -> None:
         """Make what we own match the snapshot."""
@@ -257,11 +269,14 @@ class CoreApp:
         for slot in [s for s in self._dispatcher.works if s not in kept]:
             self._give_up(slot)
         granted = [r for r in mine if self._committer.owned_epoch(r.slot) != r.epoch]
-        self._committer.expect(row.slot for row in granted)
+        # Whoever sends to an heir has seen its grant, maybe before the heir itself.
+        awaited = [row.slot for row in snapshot.slots if row.drain_to == self.incarnation]
+        self._committer.expect([*awaited, *(row.slot for row in granted)])
         if granted:
             await self._open(granted)
         for row in mine:
-            await self._follow_drain(row)
+            self._follow_drain(row)
+        await self._report_drained(mine)
         self._pacing.owns(len(self._dispatcher.works))
 
     async def _open(self, rows: list[Slot]) -> None:
@@ -278,6 +293,8 @@ class CoreApp:
                 await self._control.release(
                     row.slot, row.epoch, self.incarnation, "sealed before it was taken into use"
                 )
+        # What has waited for these slots is committed before more are opened: one write at a time.
+        await asyncio.sleep(0)
 
     def _give_up(self, slot: int) -> None:
         _log.info("slot_given_up: slot %d", slot)
@@ -288,7 +305,7 @@ class CoreApp:
         """A commit was refused: somebody else has the slot."""
         self._dispatcher.close(slot)
 
-    async def _follow_drain(self, row: Slot) -> None:
+    def _follow_drain(self, row: Slot) -> None:
         work = self._dispatcher.works.get(row.slot)
         if work is None or work.epoch != row.epoch:
             return
@@ -300,8 +317,18 @@ class CoreApp:
         elif not draining:
             work.drain()
             self._committer.kick()
-        if row.drain_to is not None and not row.drained and work.drained:
-            await self._control.report_drained(row.slot, row.epoch, self.incarnation)
+
+    async def _report_drained(self, rows: Iterable[Slot]) -> None:
+        """Say of which slots nothing is in flight any more; at once, so that they go together."""
+        drained = [row for row in rows if self._is_drained(row)]
+        report = self._control.report_drained
+        await asyncio.gather(*(report(row.slot, row.epoch, self.incarnation) for row in drained))
+
+    def _is_drained(self, row: Slot) -> bool:
+        if row.drain_to is None or row.drained:
+            return False
+        work = self._dispatcher.works.get(row.slot)
+        return work is not None and work.epoch == row.epoch and work.drained
 
     async def _collect_garbage(self) -> None:
         while True:

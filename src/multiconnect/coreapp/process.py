@@ -58,11 +58,12 @@ async def run(context: ChildContext) -> None:
         )
         apps.append(app)
         await app.start()
-        await store.control.set_node_state(settings.incarnation, NodeState.READY, "")
-        context.ready()
+        # Before anything is granted: it holds the loop up for longer than a hand-over takes.
         gc.collect()
         gc.freeze()
         gc.set_threshold(_GC_YOUNG_MAX)
+        await store.control.set_node_state(settings.incarnation, NodeState.READY, "")
+        context.ready()
         await _until_stopped(context.stop, app)
         if app.failure is not None:
             raise app.failure

@@ -20,6 +20,7 @@ from multiconnect.limits import MASTER_RETRY_MAX_S, MASTER_RETRY_MIN_S
 from multiconnect.master.gather import Observer
 from multiconnect.master.lease import Lease
 from multiconnect.master.perform import perform
+from multiconnect.model.cluster import Snapshot
 from multiconnect.model.timers import Timers
 from multiconnect.store.port import ControlStore
 
@@ -44,6 +45,7 @@ class MasterLoop:
         self._last_said = ""
         self.last_turn_s = clock.monotonic()
         self.holds_term = False
+        self._shown: Snapshot | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Make turns until `stop` is set."""
@@ -58,9 +60,11 @@ class MasterLoop:
         actions = decide(view)
         require_none(check_plan(view, actions))
         self.last_turn_s = self._clock.monotonic()
+        self._shown = None
         if isinstance(view.snapshot, Unreadable):
             self._say(f"the store cannot be read: {view.snapshot.reason}")
             return self._next_retry_s()
+        self._shown = view.snapshot
         self.holds_term = view.snapshot.cluster.master == self._me
         if await self._perform_all(view, actions):
             self._retry_s = 0.0
@@ -71,16 +75,21 @@ class MasterLoop:
         """Perform the plan; False as soon as one step is refused or in doubt."""
         assert not isinstance(view.snapshot, Unreadable)
         term = view.snapshot.cluster.term
+        starts = [action for action in actions if isinstance(action, StartDrain)]
         for action in actions:
-            try:
-                done = await perform(self._control, self._me, term, action)
-            except Unavailable as error:
-                self._say(f"in doubt: {_sentence(action)} ({error})")
+            if not isinstance(action, StartDrain) and not await self._perform(term, action):
                 return False
-            self._say(_sentence(action) if done else f"not done: {_sentence(action)}")
-            if not done:
-                return False
-        return True
+        # Last in every plan, and independent of each other: a store may commit them together.
+        return all(await asyncio.gather(*(self._perform(term, action) for action in starts)))
+
+    async def _perform(self, term: int, action: Action) -> bool:
+        try:
+            done = await perform(self._control, self._me, term, action)
+        except Unavailable as error:
+            self._say(f"in doubt: {_sentence(action)} ({error})")
+            return False
+        self._say(_sentence(action) if done else f"not done: {_sentence(action)}")
+        return done
 
     def _next_retry_s(self) -> float:
         """Return 0 after the first failure in a row, then a delay that doubles."""
@@ -107,8 +116,12 @@ class MasterLoop:
                 raise result
 
     async def _change(self, timeout_s: float) -> None:
+        shown, holder = self._shown, None
+        if shown is not None and not self.holds_term:
+            # Who stands by has nothing to do before that one ends; the rest it sees when it polls.
+            holder = shown.cluster.master
         try:
-            await self._control.changed(timeout_s)
+            await self._control.changed(timeout_s, shown, concerning=holder)
         except Unavailable:
             # The next look says so; until then this wait is an ordinary one.
             await asyncio.sleep(timeout_s)

@@ -78,6 +78,14 @@ class Cluster:
 
 
 @dataclass(frozen=True, slots=True)
+class Concern:
+    """What one owner needs to know; `state` is None while it is no node."""
+
+    state: NodeState | None
+    slots: tuple[Slot, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything the control plane knows, read in one transaction."""
 
@@ -91,11 +99,22 @@ class Snapshot:
         """Return the node of that incarnation, or None."""
         return next((n for n in self.nodes if n.incarnation == incarnation), None)
 
+    def concern(self, incarnation: str) -> Concern:
+        """Return all that an owner acts on: its own state, its slots and those it is to get."""
+        node = self.node(incarnation)
+        slots = tuple(row for row in self.slots if incarnation in (row.owner, row.drain_to))
+        return Concern(None if node is None else node.state, slots)
+
     def shard_map(self) -> ShardMap:
         """Return the map routers need; an owner that is dead stays named until it is replaced."""
-        owners = {n.incarnation: Owner(n.incarnation, n.name, n.address) for n in self.nodes}
+        named = {row.owner for row in self.slots} | {row.drain_to for row in self.slots}
+        owners: dict[str | None, Owner] = {
+            n.incarnation: Owner(n.incarnation, n.name, n.address)
+            for n in self.nodes
+            if n.incarnation in named
+        }
         slots = tuple(
-            SlotOwnership(row.epoch, owners.get(row.owner) if row.owner else None)
+            SlotOwnership(row.epoch, owners.get(row.owner), owners.get(row.drain_to))
             for row in self.slots
         )
         cluster = self.cluster

@@ -22,10 +22,14 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class SlotOwnership:
-    """Epoch and owner of one slot; owner None while nobody holds it."""
+    """Epoch and owner of one slot; owner None while nobody holds it.
+
+    `heir` is who is about to get it, if a planned move is under way: it may be connected to.
+    """
 
     epoch: int
     owner: Owner | None
+    heir: Owner | None = None
 
 
 @dataclass(frozen=True, slots=True)

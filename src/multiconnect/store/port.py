@@ -112,11 +112,15 @@ class ControlStore(Protocol):
     async def beats(self) -> dict[str, Beat]:
         """Read every node's last beat, by incarnation."""
 
-    async def changed(self, timeout_s: float, since: Snapshot | None = None) -> bool:
+    async def changed(
+        self, timeout_s: float, since: Snapshot | None = None, *, concerning: str | None = None
+    ) -> bool:
         """Wait until the control data changed since `since`, or the timeout.
 
         Without `since`: since this handle's last `snapshot`, whoever of its users took it. Who
-        shares a handle with others passes the snapshot that it has acted on itself.
+        shares a handle with others passes the snapshot that it has acted on itself. With
+        `concerning` too, what is not of that incarnation's concern may be slept through: many
+        CoreApps wait, and few of them have anything to do with a change.
 
         True: read again. A spurious True is allowed, a missed change is not (for longer than the
         timeout). Beats are not changes.

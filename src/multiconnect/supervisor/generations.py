@@ -8,26 +8,32 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from multiconnect.limits import RETIRING_AT_ONCE_MAX
 from multiconnect.model.cluster import NodeState, Role, Snapshot
 
 
-def retirable(snapshot: Snapshot, generation: int, running: Collection[str]) -> list[str]:
-    """Return those of our running CoreApps (by incarnation) that are to be told to go.
+def retirable(
+    snapshot: Snapshot, generation: int, running: Collection[str], going: Collection[str] = ()
+) -> list[str]:
+    """Return those of our running CoreApps (by incarnation) that are to be told to go now.
 
     Two reasons: it is of an older generation and the cluster has finished moving, or it asked to
-    be relieved (`multiconnect drain`) and owns nothing any more.
+    be relieved (`multiconnect drain`) and owns nothing any more. A few at a time: `going` are those
+    that were told before and whose processes still run.
     """
     busy = _named_by_slots(snapshot)
     settled = has_settled(snapshot, generation)
-    return [
+    found = [
         node.incarnation
         for node in snapshot.nodes
         if node.incarnation in running
+        and node.incarnation not in going
         and node.role == Role.COREAPP
         and node.state != NodeState.DEAD
         and node.incarnation not in busy
         and (node.state == NodeState.LEAVING or (settled and node.generation < generation))
     ]
+    return found[: max(0, RETIRING_AT_ONCE_MAX - len(going))]
 
 
 def has_settled(snapshot: Snapshot, generation: int) -> bool:

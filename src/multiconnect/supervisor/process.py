@@ -143,18 +143,22 @@ class Supervisor:
         self._leaving = generations.leaving(snapshot, running)
         for incarnation in generations.contradicted(snapshot, self.reports.exited):
             self.reports.add(incarnation, self.reports.exited[incarnation])
-        for incarnation in generations.retirable(snapshot, generation, running):
-            self._retire(incarnation)
+        self._retire_some()
         own = snapshot.node(self.node.incarnation)
         if own is not None and own.state == NodeState.LEAVING:
             self._finish("the node table says that this host is to be drained")
         self._tend()
 
-    def _retire(self, incarnation: str) -> None:
-        child = self.seats.find(incarnation)
-        if child is not None and not child.told_to_stop:
+    def _retire_some(self) -> None:
+        """Tell the next to go: when the store says so, and when one that was told has gone."""
+        if self.snapshot is None or self.closing:
+            return
+        running = {child.settings.incarnation: child for child in self.seats.children()}
+        going = {name for name, child in running.items() if child.told_to_stop}
+        generation = self.snapshot.cluster.generation
+        for incarnation in generations.retirable(self.snapshot, generation, running, going):
             _log.info("retiring a child", extra={"incarnation": incarnation})
-            child.ask_to_stop()
+            running[incarnation].ask_to_stop()
 
     # --- the children --------------------------------------------------------------------------
 
@@ -222,6 +226,7 @@ class Supervisor:
         lived_s = self._attention.attended_s - child.started_at_s
         delay_s = self.seats.vacate(child, self._clock.monotonic(), lived_s)
         self.child_ended.set()
+        self._retire_some()
         _log.log(
             logging.INFO if child.told_to_stop else logging.WARNING,
             "a child ended",

@@ -72,6 +72,16 @@ async def draining(world: World) -> None:
     await until(world, lambda: any(row.drain_to for row in world.state.slots), 0.0003)
 
 
+async def moved(world: World) -> None:
+    """Let time pass until a CoreApp of a new generation has got its first slot."""
+    nodes = world.state.nodes
+
+    def has_one() -> bool:
+        return any(nodes[row.owner].generation for row in world.state.slots if row.owner)
+
+    await until(world, has_one, 0.0003)
+
+
 # --- who is who ----------------------------------------------------------------------------------
 def owner_of(world: World, slot: int) -> SimProcess:
     """Return the process that owns a slot."""

@@ -76,6 +76,14 @@ def test_urgent_moves_come_first():
     assert [a.slot for a in plan(shown)] == [1, 3, 5, 7]
 
 
+def test_slots_that_go_the_same_way_go_together():
+    nodes = [node("a"), node("b"), *(node(n, generation=2) for n in "nopq")]
+    shown = snapshot(nodes, slots("a", "b"), generation=2, target_shards=4)
+    starts = of(plan(shown), StartDrain)
+    assert len({(shown.slots[start.slot].owner, start.to) for start in starts}) == 1
+    assert len(starts) == MOVES_AT_ONCE_MAX
+
+
 def waiting(**changed):
     """A resize 2 -> 4 whose new generation has two of four; a leaves."""
     nodes = [

@@ -12,7 +12,7 @@ from multiconnect.control.resize import (
 )
 from multiconnect.control.roster import muster
 from multiconnect.errors import InvalidShards
-from multiconnect.limits import GENERATION_GRACE_S, SLOTS
+from multiconnect.limits import GENERATION_GRACE_MAX_S, GENERATION_GRACE_S, SLOTS
 from multiconnect.model.cluster import Move, NodeState, Role, Slot
 from tests.unit.control.views import NOW_S, node, slots, snapshot, view
 
@@ -85,6 +85,24 @@ def test_when_the_new_generation_takes_over(old, new, target, new_ready_for_s, t
     else:
         assert goal.shards == 2
         assert goal.relieve_only
+
+
+@pytest.mark.parametrize(
+    ("first_s", "last_s", "takes_over"),
+    [
+        (GENERATION_GRACE_S, GENERATION_GRACE_S, True),
+        (GENERATION_GRACE_S, 0.1, False),
+        (GENERATION_GRACE_MAX_S - 0.1, 0.1, False),
+        (GENERATION_GRACE_MAX_S, 0.1, True),
+    ],
+)
+def test_a_smaller_generation_is_waited_for_while_it_grows(first_s, last_s, takes_over):
+    """In a cluster of 64 on two cores the last one is ready long after the first."""
+    nodes = team(5, 4)
+    shown = snapshot(nodes, slots("a", "b"), generation=2, target_shards=4)
+    ready_since_s = {n.incarnation: NOW_S - first_s for n in nodes}
+    ready_since_s["q"] = NOW_S - last_s
+    assert aim(shown, ready_since_s=ready_since_s).relieve_only != takes_over
 
 
 def test_two_older_generations_do_not_add_up():

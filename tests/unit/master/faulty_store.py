@@ -46,9 +46,11 @@ class Faulty(MemoryControl):
         self._call("take_term")
         return await super().take_term(incarnation, observed_term)
 
-    async def changed(self, timeout_s: float, since: Snapshot | None = None) -> bool:
+    async def changed(
+        self, timeout_s: float, since: Snapshot | None = None, *, concerning: str | None = None
+    ) -> bool:
         self._call("changed")
-        return await super().changed(timeout_s, since)
+        return await super().changed(timeout_s, since, concerning=concerning)
 
     async def set_node_state(self, incarnation: str, state: NodeState, reason: str) -> bool:
         self._call("set_node_state")

@@ -127,6 +127,26 @@ async def test_a_death_is_repaired_when_it_is_written_not_when_it_is_polled(cont
         await task
 
 
+async def test_a_standby_is_woken_by_the_end_of_the_holder_and_by_nothing_less(control, state):
+    other = Faulty(state)
+    await other.join(row("m0", Role.MASTER))
+    await other.take_term("m0", 0)
+    master = await make_master(control, SystemClock(), SLOW)
+    stop = asyncio.Event()
+    task = asyncio.create_task(master.run(stop))
+    await soon(lambda: state.waiters)
+    looks = control.calls.count("snapshot")
+    await other.join(row("c1"))
+    await other.put_document("k", "x", {}, None)
+    await soon(lambda: len(state.waiters) == 1)
+    assert control.calls.count("snapshot") == looks
+    await other.set_node_state("m0", NodeState.DEAD, "signal 9")
+    await soon(lambda: state.cluster.master == "m1")
+    stop.set()
+    async with asyncio.timeout(DEADLINE_S):
+        await task
+
+
 async def test_stop_ends_the_wait(control, state):
     stop, task = await running(control, state)
     stop.set()

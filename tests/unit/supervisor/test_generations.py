@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from multiconnect.limits import SLOTS
+from multiconnect.limits import RETIRING_AT_ONCE_MAX, SLOTS
 from multiconnect.model.cluster import Cluster, Node, NodeState, Role, Slot, Snapshot
 from multiconnect.supervisor.generations import contradicted, has_settled, leaving, retirable
 
@@ -70,6 +70,19 @@ def test_who_asked_to_be_relieved_goes_once_it_is():
     nodes = (NEW, relieved)
     assert retirable(snapshot(nodes=nodes), 1, RUNNING) == ["ns"]
     assert retirable(with_slot(snapshot(nodes=nodes), 4, owner="ns"), 1, RUNNING) == []
+
+
+def test_a_few_go_at_a_time_and_the_next_when_one_has_gone():
+    olds = [node(f"o{n}", 0) for n in range(RETIRING_AT_ONCE_MAX + 2)]
+    names = [old.incarnation for old in olds]
+    shown = snapshot(nodes=(*olds, NEW))
+    assert retirable(shown, 1, {*names, "n"}) == names[:-2]
+    assert retirable(shown, 1, {*names, "n"}, names[:-2]) == []
+    # Its last word is in the store, its process still ends.
+    dead = replace(olds[0], state=NodeState.DEAD)
+    shown = snapshot(nodes=(dead, *olds[1:], NEW))
+    assert retirable(shown, 1, {*names, "n"}, names[:-2]) == []
+    assert retirable(shown, 1, {*names[1:], "n"}, names[1:-2]) == [names[-2]]
 
 
 def test_masters_and_webs_are_never_retired():

@@ -228,16 +228,21 @@ class MemoryControl:
         """Return the newest changes of the map, newest first."""
         return list(reversed(self._state.audit))[:limit]
 
-    async def changed(self, timeout_s: float, since: Snapshot | None = None) -> bool:
+    async def changed(
+        self, timeout_s: float, since: Snapshot | None = None, *, concerning: str | None = None
+    ) -> bool:
         """Wait for a change since a snapshot."""
         seen = since.revision if since is not None else self._seen
-        if self._state.changes == seen:
-            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        deadline_s = loop.time() + timeout_s
+        while not self._state.is_news(seen, since, concerning):
+            waiter: asyncio.Future[None] = loop.create_future()
             self._state.waiters.append(waiter)
-            await asyncio.wait({waiter}, timeout=timeout_s)
+            await asyncio.wait({waiter}, timeout=max(0.0, deadline_s - loop.time()))
             if not waiter.done():
-                self._state.waiters.remove(waiter)
-        return self._state.changes != seen
+                self._shared.waiters.remove(waiter)
+                break
+        return self._state.is_news(seen, since, concerning)
 
     async def aclose(self) -> None:
         """Close this handle; the state belongs to whoever made it."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from multiconnect.clock import Clock, SystemClock
 from multiconnect.limits import AUDIT_ROWS_KEPT, SLOTS
-from multiconnect.model.cluster import AuditEntry, Beat, Cluster, Node, Slot
+from multiconnect.model.cluster import AuditEntry, Beat, Cluster, Concern, Node, Slot, Snapshot
 from multiconnect.model.log import (
     Answer,
     Append,
@@ -98,6 +98,14 @@ class MemoryState:
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)
+
+    def is_news(self, seen: int | None, since: Snapshot | None, concerning: str | None) -> bool:
+        """Return whether there was a change that whoever waits should know of."""
+        if self.changes == seen or since is None or concerning is None:
+            return self.changes != seen
+        node = self.nodes.get(concerning)
+        mine = tuple(row for row in self.slots if concerning in (row.owner, row.drain_to))
+        return Concern(None if node is None else node.state, mine) != since.concern(concerning)
 
 
 class MemoryStates:

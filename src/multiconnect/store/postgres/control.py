@@ -161,7 +161,9 @@ class PostgresControl:
         """Return the newest changes of the map, newest first."""
         return [AuditEntry(*row) for row in await self._sessions.control.fetch(_AUDIT, limit)]
 
-    async def changed(self, timeout_s: float, since: Snapshot | None = None) -> bool:
+    async def changed(
+        self, timeout_s: float, since: Snapshot | None = None, *, concerning: str | None = None
+    ) -> bool:
         """Wait for a change since a snapshot."""
         if self._closed:
             raise Closed("the store is closed")

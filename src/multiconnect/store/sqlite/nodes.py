@@ -71,13 +71,30 @@ def forget_the_long_dead(db: apsw.Connection, before_ms: int) -> list[str]:
     return [incarnation for (incarnation,) in rows]
 
 
-def read_nodes(db: apsw.Connection) -> tuple[Node, ...]:
-    """Return all nodes, by incarnation."""
-    rows: Any = db.execute(f"SELECT {_COLUMNS} FROM node ORDER BY incarnation")
-    return tuple(_node(row) for row in rows)
+class Nodes:
+    """Reads all nodes again and again, and of a row that was read before only its key.
+
+    What a row says changes with its state alone, states only go forward, and an incarnation is
+    never used twice. The dead of a whole day are among them, so this is most of a snapshot.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str], Node] = {}
+
+    def read(self, db: apsw.Connection) -> tuple[Node, ...]:
+        """Return all nodes, by incarnation."""
+        keys: Any = db.execute(
+            "SELECT incarnation, state FROM node ORDER BY incarnation"
+        ).fetchall()
+        known = self._known
+        self._known = {key: known[key] if key in known else read_node(db, key[0]) for key in keys}
+        return tuple(self._known.values())
 
 
-def _node(row: Any) -> Node:
+def read_node(db: apsw.Connection, incarnation: str) -> Node:
+    """Return the node of an incarnation that is there."""
+    sql = f"SELECT {_COLUMNS} FROM node WHERE incarnation = ?"
+    row: Any = db.execute(sql, (incarnation,)).fetchone()
     fields = dict(zip(_COLUMNS.split(", "), row, strict=True))
     fields |= {"role": Role(fields["role"]), "state": NodeState(fields["state"])}
     return Node(**fields)

@@ -33,6 +33,13 @@ def read_slots(db: apsw.Connection) -> tuple[Slot, ...]:
     return tuple(_slot(row) for row in rows)
 
 
+def read_slots_of(db: apsw.Connection, owner: str) -> tuple[Slot, ...]:
+    """Return the slots that an owner has or is to get, by number."""
+    sql = f"SELECT {_COLUMNS} FROM slot WHERE ?1 IN (owner, drain_to) ORDER BY slot"
+    rows: Any = db.execute(sql, (owner,))
+    return tuple(_slot(row) for row in rows)
+
+
 def _slot(row: Any) -> Slot:
     slot, epoch, owner, drain_to, drained = row
     return Slot(slot, epoch, owner, drain_to, bool(drained))

@@ -1,8 +1,10 @@
 """Wakes whoever waits for a change of the control file, without asking it all the time.
 
 Who has committed rings: one byte into a file beside it, of which the kernel (inotify) tells all who
-wait. So each process asks once per change, and when the change can be seen. A commit whose writer
-died before it rang, and any where the kernel does not help, is found by a steady poll.
+wait. So each process asks once per change, and when the change can be seen. Owners, of whom there
+are many, hear another bell, which is rung only for what concerns them (or one of the few that share
+it). A commit whose writer died before it rang, and any where the kernel does not help, is found by
+a steady poll.
 """
 
 from __future__ import annotations
@@ -11,56 +13,89 @@ import asyncio
 import contextlib
 import ctypes
 import os
+import struct
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Final
+from zlib import crc32
 
 from multiconnect.limits import STORE_POLL_S, STORE_POLL_SLOW_S
 
-_IN_MODIFY = 0x2
-_EVENT_BYTES = 4096
+_IN_MODIFY: Final = 0x2
+_EVENT: Final = struct.Struct("iIII")  # of a watched file: no name follows
+_EVENTS_BYTES: Final = 256 * _EVENT.size
+#: Bells for owners. A fixed number, so that no file is left behind by whoever has ended.
+_BELLS: Final = 128
+_NO_WATCH: Final = -1
+
+_Waiting = set[asyncio.Future[None]]
 
 
 class Waker:
     """Says when to ask again: at a ring, or when it has been quiet for a while."""
 
     def __init__(self, bell: Path) -> None:
+        self._path = bell
         self._bell = os.open(bell, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self._fd = _watch(bell)
+        self._fd = _inotify()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._waiting: set[asyncio.Future[None]] = set()
+        #: Whose bell is watched under which number, and who waits for it.
+        self._watches: dict[str | None, int] = {}
+        self._waiting: dict[int, _Waiting] = {}
 
-    def ring(self) -> None:
-        """Tell everybody; from any thread. Never fails: the poll makes up for it."""
+    def ring(self, concerned: Iterable[str] = ()) -> None:
+        """Tell those concerned, and who listens to everything; from any thread.
+
+        Never fails: the poll makes up for it.
+        """
         with contextlib.suppress(OSError):
             os.pwrite(self._bell, b"!", 0)
+        for path in {self._bell_of(name) for name in concerned}:
+            with contextlib.suppress(OSError):
+                _write_to(path)
 
-    async def pause(self, limit_s: float) -> None:
+    def listen(self, concerning: str | None = None) -> None:
+        """Hear each ring from now on; to be called before the look that finds nothing new."""
+        if concerning not in self._watches:
+            watch = _watch(self._fd, self._bell_of(concerning))
+            self._watches[concerning] = watch
+            self._waiting.setdefault(watch, set())
+
+    async def pause(self, limit_s: float, concerning: str | None = None) -> None:
         """Wait until asking again is worth it, at most `limit_s`."""
         loop = asyncio.get_running_loop()
-        self._listen(loop)
+        self.listen(concerning)
+        self._read_from(loop)
+        watch = self._watches[concerning]
+        poll_s = STORE_POLL_S if watch == _NO_WATCH else STORE_POLL_SLOW_S
         rung = loop.create_future()
-        self._waiting.add(rung)
-        timer = loop.call_later(min(self._poll_s, limit_s), _end, rung)
+        self._waiting[watch].add(rung)
+        timer = loop.call_later(min(poll_s, limit_s), _end, rung)
         try:
             await rung
         finally:
             timer.cancel()
-            self._waiting.discard(rung)
+            self._waiting[watch].discard(rung)
 
-    @property
-    def _poll_s(self) -> float:
-        return STORE_POLL_SLOW_S if self._fd >= 0 else STORE_POLL_S
+    def _bell_of(self, concerning: str | None) -> Path:
+        if concerning is None:
+            return self._path
+        number = crc32(concerning.encode()) % _BELLS
+        return self._path.with_name(f"{self._path.name}-{number}")
 
-    def _listen(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _read_from(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._fd >= 0 and self._loop is not loop:
             self._loop = loop
             loop.add_reader(self._fd, self._rung)
 
     def _rung(self) -> None:
         with contextlib.suppress(BlockingIOError):
-            while os.read(self._fd, _EVENT_BYTES):
-                pass
-        for rung in self._waiting:
-            _end(rung)
+            for watch, *_ in _EVENT.iter_unpack(os.read(self._fd, _EVENTS_BYTES)):
+                # Of no watch: some events were dropped, and nobody knows which.
+                everybody = self._waiting.values()
+                for waiting in [self._waiting[watch]] if watch in self._waiting else everybody:
+                    for rung in waiting:
+                        _end(rung)
 
     def close(self) -> None:
         """Release the watch; idempotent. Nobody may ring after it."""
@@ -79,14 +114,27 @@ def _end(rung: asyncio.Future[None]) -> None:
         rung.set_result(None)
 
 
-def _watch(path: Path) -> int:
-    """Return an inotify descriptor for writes to `path`, or -1 where that cannot be had."""
+def _write_to(bell: Path) -> None:
+    # Not created: where there is none nobody listens.
+    fd = os.open(bell, os.O_WRONLY | os.O_CLOEXEC)
     try:
-        libc = ctypes.CDLL(None, use_errno=True)
-        fd = int(libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
+        os.pwrite(fd, b"!", 0)
+    finally:
+        os.close(fd)
+
+
+def _inotify() -> int:
+    """Return an inotify descriptor, or -1 where that cannot be had."""
+    try:
+        return int(ctypes.CDLL(None).inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
     except (OSError, AttributeError):
         return -1
-    if fd >= 0 and libc.inotify_add_watch(fd, os.fsencode(path), _IN_MODIFY) < 0:
-        os.close(fd)
-        return -1
-    return fd
+
+
+def _watch(fd: int, bell: Path) -> int:
+    """Return the number under which `fd` tells of writes to a bell, or -1 if it cannot."""
+    if fd < 0:
+        return _NO_WATCH
+    with contextlib.suppress(OSError):
+        os.close(os.open(bell, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    return int(ctypes.CDLL(None).inotify_add_watch(fd, os.fsencode(bell), _IN_MODIFY))
