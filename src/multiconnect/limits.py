@@ -199,7 +199,7 @@ GARBAGE_MESSAGES_MAX: Final = 20_000
 GARBAGE_TURNS_MAX: Final = 32
 #: A commit of at most so many bytes leaves its rows waiting, until so many bytes wait.
 RECENT_COMMIT_BYTES_MAX: Final = 32 * 1024
-RECENT_BYTES_MAX: Final = 256 * 1024
+RECENT_BYTES_MAX: Final = 128 * 1024
 #: Ledgers of other owners that one log keeps open for reading.
 LEDGERS_OPEN_MAX: Final = 16
 SET_SHARDS_TIMEOUT_S: Final = 60.0
