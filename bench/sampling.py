@@ -24,19 +24,24 @@ from typing import Any
 
 from bench.environment import environment
 from bench.http_load import Plan, post_for_a_while
-from bench.load import send_batches
+from bench.load import send_batches, send_singles
 from bench.owner import owner, routed
 from bench.server import server
 from bench.traffic import make_traffic
+from multiconnect import Router
 from multiconnect.loop import new_event_loop
 
-PROFILES = ("lane", "durable", "dispatch", "http")
+PROFILES = ("lane", "durable", "singles", "dispatch", "http")
 SECONDS = 8
 SAMPLES_PER_S = 400
 LINES_MAX = 12
 _FRAME = re.compile(r"(?P<function>.+) \(multiconnect/(?P<file>.+)\.py:\d+\)")
 #: Samples that end in these functions wait for work, although py-spy thinks that they are busy.
-_WAITING = ("_worker (concurrent/", "SupervisorLink._wait_for_loss (")
+_WAITING = (
+    "_worker (concurrent/",
+    "_serve (multiconnect/store/sqlite/worker",
+    "SupervisorLink._wait_for_loss (",
+)
 _LOOP = "Runner.run (asyncio/"
 
 
@@ -63,13 +68,21 @@ def _load(name: str, folder: Path) -> Iterator[tuple[int, Callable[[], object]]]
             yield up.web_pid(), lambda: post_for_a_while(plan, seconds=1.0)
         return
     url = "memory://" if name == "lane" else f"sqlite:///{folder}/log.db"
-    batches = make_traffic().batches(1000, 20 if name == "dispatch" else 200)
+    traffic = make_traffic()
+    batches = traffic.batches(1000, 20 if name == "dispatch" else 200)
+
+    async def run(router: Router) -> None:
+        if name == "singles":
+            await send_singles(router, traffic.items(50_000), 1000)
+        else:
+            await send_batches(router, batches, 16)
+
     with (
         asyncio.Runner(loop_factory=new_event_loop) as runner,
         owner(url, paced=name != "dispatch") as peer,
         routed(runner, [peer]) as router,
     ):
-        yield peer.process.pid, lambda: runner.run(send_batches(router, batches, 16))
+        yield peer.process.pid, lambda: runner.run(run(router))
 
 
 def _sampled(pid: int, file: Path, run: Callable[[], object]) -> list[str]:
