@@ -169,7 +169,7 @@ class Router:
         """
         attributes = attributes_of(account, idempotency_key, expires_at_ms)
         deadline_s = self._deadline_s(timeout_s)
-        if self._room.line or self._lanes.parked_bytes > ROUTER_PARKED_BYTES_MAX:
+        if self._is_full():
             await self._wait_for_room(deadline_s)
         packer = self._packers[_OUTBOUND]
         slot = packer.append(recipient, payload, attributes, kind, bool(idempotency_key))
@@ -190,7 +190,7 @@ class Router:
         False: there is no room just now, and nothing was taken.
         """
         deadline_s = self._deadline_s(timeout_s)
-        if self._room.line or self._lanes.parked_bytes > ROUTER_PARKED_BYTES_MAX:
+        if self._is_full():
             return False
         attributes = attributes_of("", idempotency_key, expires_at_ms)
         packer = self._packers[_OUTBOUND]
@@ -212,7 +212,7 @@ class Router:
         """
         attributes = attributes_of(account, "", 0)
         deadline_s = self._deadline_s(timeout_s)
-        if self._room.line or self._lanes.parked_bytes > ROUTER_PARKED_BYTES_MAX:
+        if self._is_full():
             await self._wait_for_room(deadline_s)
         packer = self._packers[_OUTBOUND]
         slots = extended(packer, items, attributes, kind)
@@ -233,7 +233,7 @@ class Router:
         """Store what came in from the upstream; `slot` None: the recipient's own."""
         attributes = attributes_of("", idempotency_key, 0)
         deadline_s = self._deadline_s(timeout_s)
-        if self._room.line or self._lanes.parked_bytes > ROUTER_PARKED_BYTES_MAX:
+        if self._is_full():
             await self._wait_for_room(deadline_s)
         packer = self._packers[_INBOUND]
         keyed = bool(idempotency_key)
@@ -269,6 +269,10 @@ class Router:
         if not self._running:
             self._check_running()
         return self._clock.monotonic() + (self._send_timeout_s if timeout_s is None else timeout_s)
+
+    def _is_full(self) -> bool:
+        """Whether whoever comes now has to wait, be it behind others."""
+        return bool(self._room.line) or self._lanes.parked_bytes > ROUTER_PARKED_BYTES_MAX
 
     async def _wait_for_room(self, deadline_s: float) -> None:
         limit_s = deadline_s - self._clock.monotonic()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,6 +85,12 @@ class Concern:
     state: NodeState | None
     slots: tuple[Slot, ...]
 
+    @classmethod
+    def of(cls, incarnation: str, node: Node | None, slots: Iterable[Slot]) -> Concern:
+        """Return what an owner acts on: its own state, its slots and those it is to get."""
+        its = tuple(row for row in slots if incarnation in (row.owner, row.drain_to))
+        return cls(None if node is None else node.state, its)
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
@@ -100,10 +107,8 @@ class Snapshot:
         return next((n for n in self.nodes if n.incarnation == incarnation), None)
 
     def concern(self, incarnation: str) -> Concern:
-        """Return all that an owner acts on: its own state, its slots and those it is to get."""
-        node = self.node(incarnation)
-        slots = tuple(row for row in self.slots if incarnation in (row.owner, row.drain_to))
-        return Concern(None if node is None else node.state, slots)
+        """Return all that an owner acts on."""
+        return Concern.of(incarnation, self.node(incarnation), self.slots)
 
     def shard_map(self) -> ShardMap:
         """Return the map routers need; an owner that is dead stays named until it is replaced."""

@@ -103,9 +103,8 @@ class MemoryState:
         """Return whether there was a change that whoever waits should know of."""
         if self.changes == seen or since is None or concerning is None:
             return self.changes != seen
-        node = self.nodes.get(concerning)
-        mine = tuple(row for row in self.slots if concerning in (row.owner, row.drain_to))
-        return Concern(None if node is None else node.state, mine) != since.concern(concerning)
+        now = Concern.of(concerning, self.nodes.get(concerning), self.slots)
+        return now != since.concern(concerning)
 
 
 class MemoryStates:

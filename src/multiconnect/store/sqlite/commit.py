@@ -44,7 +44,8 @@ def write_group(
         rows |= _write_appends(db, write)
         rows[PROGRESS] += _first_progress_rows(write)
     rows[PROGRESS] += [_progress_row(write, row) for row in write.progress]
-    put(rows)
+    if any(rows.values()):
+        put(rows)
     if write.marks:
         _write_marks(db, write)
     if write.retries or write.retries_done:
@@ -107,7 +108,7 @@ def _write_keys(db: apsw.Connection, write: LogWrite) -> None:
 
 def _first_progress_rows(write: LogWrite) -> list[Row]:
     """Return the states that some appends come with."""
-    first = (first_progress(append) for append in write.appends if append.states is not None)
+    first = (first_progress(append) for append in write.appends)
     return [_progress_row(write, row) for row in first if row is not None]
 
 

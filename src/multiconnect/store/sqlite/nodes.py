@@ -87,8 +87,10 @@ class Nodes:
             "SELECT incarnation, state FROM node ORDER BY incarnation"
         ).fetchall()
         known = self._known
-        self._known = {key: known[key] if key in known else read_node(db, key[0]) for key in keys}
-        return tuple(self._known.values())
+        found = {key: known[key] if key in known else read_node(db, key[0]) for key in keys}
+        # Another thread may read at the same time: each returns what its own transaction saw.
+        self._known = found
+        return tuple(found.values())
 
 
 def read_node(db: apsw.Connection, incarnation: str) -> Node:

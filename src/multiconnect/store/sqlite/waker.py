@@ -39,8 +39,8 @@ class Waker:
         self._bell = os.open(bell, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._fd = _inotify()
         self._loop: asyncio.AbstractEventLoop | None = None
-        #: Whose bell is watched under which number, and who waits for it.
-        self._watches: dict[str | None, int] = {}
+        #: Which bell is watched under which number, and who waits for it.
+        self._watches: dict[Path, int] = {}
         self._waiting: dict[int, _Waiting] = {}
 
     def ring(self, concerned: Iterable[str] = ()) -> None:
@@ -54,19 +54,22 @@ class Waker:
             with contextlib.suppress(OSError):
                 _write_to(path)
 
-    def listen(self, concerning: str | None = None) -> None:
-        """Hear each ring from now on; to be called before the look that finds nothing new."""
-        if concerning not in self._watches:
-            watch = _watch(self._fd, self._bell_of(concerning))
-            self._watches[concerning] = watch
-            self._waiting.setdefault(watch, set())
+    def listen(self, concerning: str | None = None) -> int:
+        """Hear each ring from now on; to be called before the look that finds nothing new.
+
+        Returns the number of the watch.
+        """
+        bell = self._bell_of(concerning)
+        if bell not in self._watches:
+            self._watches[bell] = _watch(self._fd, bell)
+            self._waiting.setdefault(self._watches[bell], set())
+        return self._watches[bell]
 
     async def pause(self, limit_s: float, concerning: str | None = None) -> None:
         """Wait until asking again is worth it, at most `limit_s`."""
         loop = asyncio.get_running_loop()
-        self.listen(concerning)
+        watch = self.listen(concerning)
         self._read_from(loop)
-        watch = self._watches[concerning]
         poll_s = STORE_POLL_S if watch == _NO_WATCH else STORE_POLL_SLOW_S
         rung = loop.create_future()
         self._waiting[watch].add(rung)

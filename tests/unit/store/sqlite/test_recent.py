@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from multiconnect.errors import CorruptData, StoreUnavailable
 from multiconnect.limits import RECENT_BYTES_MAX, RECENT_COMMIT_BYTES_MAX
-from multiconnect.model.log import LogWrite
+from multiconnect.model.log import LogWrite, Mark
 from multiconnect.store.sqlite.commit import is_small
 from multiconnect.store.sqlite.fence import seal
 from multiconnect.store.sqlite.files import files_of
@@ -245,3 +245,15 @@ async def test_small_and_large_commits_of_one_lane_keep_their_order(cluster):
     assert [batch.base_seq for batch in found] == list(range(0, 40, 4))
     tail = await log.open_slot(0, await cluster.epoch(0))
     assert tail.producers[append(0, 0).stream, 9] == append(0, 36).answers
+
+
+async def test_marks_alone_leave_nothing_waiting(cluster):
+    """Positions never wait, and an empty row would only have to be taken away again."""
+    epochs = await cluster.own("a", 0)
+    log = await cluster.log("a")
+    mark = Mark(append(0, 0).stream, 0, 7, 0)
+    assert await log.commit(LogWrite(epochs, marks=(mark,))) == frozenset()
+    look = Ledger(files_of(cluster.stores.url).ledger("a"), visitor=True)
+    assert kept(look) == 0
+    assert (0, 7) in [(row[0], row[3]) for row in content(look, "position")]
+    look.close()
