@@ -113,7 +113,6 @@ async def test_an_owner_is_woken_by_what_concerns_it(cluster, watcher, change):
     assert await waiting
 
 
-@pytest.mark.parametrize("stores", ["memory", "sqlite"], indirect=True)
 async def test_an_owner_may_sleep_through_the_rest(cluster, watcher):
     """Where it costs little to find out: with 64 CoreApps most wake-ups would be for nothing."""
     await cluster.own("b", 1)
@@ -132,3 +131,23 @@ async def test_who_was_told_of_nothing_is_told_what_came_before_the_wait(cluster
     await cluster.control.join(node("d"))
     assert await cluster.control.assign([Move(0, 0, None, "a")], 1, "")
     assert await watcher.changed(0, snapshot, concerning="a")
+
+
+async def test_news_that_name_very_many_reach_all_of_them(cluster, watcher):
+    """More names than one notification may carry."""
+    old, new = ([f"{side}{slot}".ljust(200, "x") for slot in range(32)] for side in ("old", "new"))
+    for name in (*old, *new):
+        await cluster.control.join(node(name))
+    grants = [Move(slot, 0, None, name) for slot, name in enumerate(old)]
+    assert await cluster.control.assign(grants, 1, "")
+    for name in old:
+        assert await cluster.control.set_node_state(name, NodeState.DEAD, "")
+    snapshot = await watcher.snapshot()
+    waiting = [
+        asyncio.create_task(watcher.changed(SOON_S, snapshot, concerning=name))
+        for name in (*old, *new)
+    ]
+    await asyncio.sleep(0.02)
+    moves = [Move(slot, 1, old[slot], new[slot]) for slot in range(32)]
+    assert await cluster.control.assign(moves, 1, "")
+    assert all(await asyncio.gather(*waiting))

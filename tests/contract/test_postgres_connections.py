@@ -195,7 +195,7 @@ async def test_who_waits_over_a_lost_connection_is_woken_over_the_next(cluster, 
     waiting = asyncio.create_task(watcher.changed(2 * DEADLINE_S, snapshot))
     sql = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'multiconnect%'"
     await until(lambda: admin.fetchval(sql))
-    await admin.execute("SELECT announce()")
+    await admin.execute("SELECT announce('{}')")
     with contextlib.suppress(StoreUnavailable):
         assert await asyncio.wait_for(waiting, DEADLINE_S)
 
@@ -214,5 +214,5 @@ async def test_a_store_rolled_back_is_news_once(cluster, admin):
     assert await cluster.control.changed(0.1, snapshot)
     snapshot = await cluster.control.snapshot()
     assert not await cluster.control.changed(0.05, snapshot)
-    await admin.execute("SELECT announce()")
+    await admin.execute("SELECT announce('{}')")
     assert await cluster.control.changed(DEADLINE_S, snapshot)

@@ -71,7 +71,7 @@ class Revisions:
 
 async def test_news_that_came_during_a_snapshot_are_not_lost():
     changes, store = Changes(), Revisions()
-    changes.heard("6")
+    changes.heard('[6, ["a"]]')
     changes.saw(5)
     assert await changes.wait(9.0, store.read, changes.seen)
     assert store.asked == 0
@@ -95,7 +95,7 @@ async def test_a_bell_without_news_asks_the_store_and_waits_on():
         await asyncio.sleep(0)
     assert store.asked == 1
     changes.heard("nonsense")
-    changes.heard("6")
+    changes.heard('[6, ["a"]]')
     assert await waiting
 
 
@@ -104,6 +104,61 @@ async def test_who_acted_on_an_older_snapshot_is_told_at_once():
     changes.saw(5)
     assert await changes.wait(9.0, store.read, 4)
     assert not await changes.wait(0.0, store.read, 5)
+
+
+async def waits(changes, store, seen, concerning):
+    """Whether somebody would wait for news of its concern."""
+    waiting = asyncio.create_task(changes.wait(9.0, store.read, seen, concerning))
+    await asyncio.sleep(0)
+    is_waiting = not waiting.done()
+    waiting.cancel()
+    await asyncio.wait({waiting})
+    return is_waiting
+
+
+async def test_what_concerns_others_is_slept_through_and_not_forgotten():
+    changes, store = Changes(), Revisions()
+    changes.saw(5)
+    mine = asyncio.create_task(changes.wait(9.0, store.read, 5, "a"))
+    await asyncio.sleep(0)
+    changes.heard('[6, ["b", "c"]]')
+    changes.heard("[7, []]")
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not mine.done()
+    assert await changes.wait(0.0, store.read, 5)
+    changes.heard('[8, ["b", "a"]]')
+    assert await mine
+    assert store.asked == 0
+    assert not await waits(changes, store, 7, "a")
+    assert await waits(changes, store, 8, "a")
+
+
+@pytest.mark.parametrize("news", ["[7, []]", "[6, null]"])
+async def test_what_was_not_heard_of_may_concern_anybody(news):
+    changes, store = Changes(), Revisions()
+    changes.saw(5)
+    assert await waits(changes, store, 5, "a")
+    changes.heard(news)
+    assert not await waits(changes, store, 5, "a")
+
+
+async def test_what_a_snapshot_showed_first_may_concern_anybody():
+    changes, store = Changes(), Revisions()
+    changes.saw(5)
+    assert await waits(changes, store, 5, "a")
+    changes.saw(7)
+    changes.heard('[6, ["a"]]')
+    changes.heard("[7, []]")
+    assert not await waits(changes, store, 5, "a")
+    assert await waits(changes, store, 7, "a")
+
+
+async def test_a_revision_nobody_told_of_is_found_by_asking():
+    changes, store = Changes(), Revisions()
+    changes.saw(5)
+    store.number = 6
+    assert await changes.wait(0.0, store.read, 5, "a")
 
 
 # --- groups --------------------------------------------------------------------------------------

@@ -168,7 +168,7 @@ class PostgresControl:
         if self._closed:
             raise Closed("the store is closed")
         seen = since.revision if since is not None else self._changes.seen
-        return await self._changes.wait(timeout_s, self._revision, seen)
+        return await self._changes.wait(timeout_s, self._revision, seen, concerning)
 
     async def _revision(self) -> int:
         return int(await self._sessions.control.fetchval("SELECT number FROM revision"))

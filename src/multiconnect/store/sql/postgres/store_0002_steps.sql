@@ -4,13 +4,21 @@
 --
 -- Locks are taken in one order: cluster, slot (by number), handover, life, node, document, revision.
 
--- Notes a change of control data and wakes who waits for one.
-CREATE FUNCTION announce() RETURNS void LANGUAGE plpgsql AS $$
+-- Notes a change of control data and wakes who waits for one, saying whom it concerns: an owner need
+-- not look at what concerns others.
+CREATE FUNCTION announce(p_concerned text[]) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
+    -- Of a notification's payload; one that names nobody concerns everybody.
+    payload_bytes_max CONSTANT integer := 7999;
     latest bigint;
+    news text;
 BEGIN
     UPDATE revision SET number = number + 1 RETURNING number INTO latest;
-    PERFORM pg_notify('multiconnect_' || current_schema(), latest::text);
+    news := json_build_array(latest, array_to_json(array_remove(p_concerned, NULL)));
+    IF octet_length(news) > payload_bytes_max THEN
+        news := json_build_array(latest, NULL);
+    END IF;
+    PERFORM pg_notify('multiconnect_' || current_schema(), news);
 END $$;
 
 CREATE FUNCTION is_alive(p_incarnation text) RETURNS boolean LANGUAGE sql STABLE AS $$
@@ -35,7 +43,7 @@ BEGIN
     IF NOT FOUND THEN
         RETURN false;
     END IF;
-    PERFORM announce();
+    PERFORM announce(ARRAY[p_incarnation]);
     RETURN true;
 END $$;
 
@@ -52,7 +60,7 @@ BEGIN
     IF NOT FOUND THEN
         RETURN false;
     END IF;
-    PERFORM announce();
+    PERFORM announce(ARRAY[p_incarnation]);
     RETURN true;
 END $$;
 
@@ -100,7 +108,7 @@ BEGIN
         RETURN NULL;
     END IF;
     UPDATE cluster SET term = p_term + 1, master = p_incarnation;
-    PERFORM announce();
+    PERFORM announce('{}');
     RETURN p_term + 1;
 END $$;
 
@@ -112,11 +120,17 @@ BEGIN
     IF NOT FOUND THEN
         RETURN NULL;
     END IF;
-    PERFORM announce();
+    PERFORM announce('{}');
     RETURN p_generation + 1;
 END $$;
 
 -- --- slots --------------------------------------------------------------------------------------
+
+-- Who owns these slots and who is to get them.
+CREATE FUNCTION concerned_by(p_slots smallint[]) RETURNS text[] LANGUAGE sql VOLATILE AS $$
+    SELECT array_agg(slot.owner) || array_agg(handover.drain_to)
+    FROM slot JOIN handover USING (slot) WHERE slot = ANY (p_slots)
+$$;
 
 -- Whether every move is as the world is: its epoch and old owner, a drained slot or an owner that
 -- is dead, and a new owner that lives. A live owner may have sends under way: only its own word
@@ -139,6 +153,7 @@ CREATE FUNCTION assign_slots(
     p_term bigint, p_reason text, p_shards integer, p_at_ms bigint, p_audit_rows_kept bigint
 ) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
+    concerned text[];
     map record;
 BEGIN
     PERFORM 1 FROM cluster WHERE term = p_term FOR UPDATE;
@@ -156,6 +171,7 @@ BEGIN
     IF NOT may_assign(p_slots, p_epochs, p_old_owners, p_new_owners) THEN
         RETURN false;
     END IF;
+    concerned := concerned_by(p_slots);
     UPDATE cluster SET map_version = map_version + 1, shards = coalesce(p_shards, shards)
         RETURNING map_version, term INTO map;
     UPDATE slot SET epoch = move.epoch + 1, owner = move.new_owner, opened = 0
@@ -176,7 +192,7 @@ BEGIN
         );
     END IF;
     DELETE FROM audit WHERE id <= (SELECT max(id) FROM audit) - p_audit_rows_kept;
-    PERFORM announce();
+    PERFORM announce(concerned || p_new_owners);
     RETURN true;
 END $$;
 
@@ -196,12 +212,17 @@ BEGIN
     IF NOT FOUND THEN
         RETURN false;
     END IF;
-    PERFORM announce();
+    PERFORM announce(concerned_by(ARRAY[p_slot]));
+    -- Need not be durable by itself: the grant at the end carries it to the disk, and after a crash
+    -- of the server the Master asks again.
+    PERFORM set_config('synchronous_commit', 'off', true);
     RETURN true;
 END $$;
 
 CREATE FUNCTION cancel_drain(p_slot smallint, p_epoch bigint, p_term bigint)
 RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    concerned text[];
 BEGIN
     PERFORM 1 FROM cluster WHERE term = p_term FOR SHARE;
     IF NOT FOUND THEN
@@ -211,12 +232,13 @@ BEGIN
     IF NOT FOUND THEN
         RETURN false;
     END IF;
+    concerned := concerned_by(ARRAY[p_slot]);
     UPDATE handover SET drain_to = NULL, drained = false
         WHERE slot = p_slot AND drain_to IS NOT NULL;
     IF NOT FOUND THEN
         RETURN false;
     END IF;
-    PERFORM announce();
+    PERFORM announce(concerned);
     RETURN true;
 END $$;
 
@@ -231,7 +253,9 @@ BEGIN
     IF NOT FOUND THEN
         RETURN false;
     END IF;
-    PERFORM announce();
+    PERFORM announce(concerned_by(ARRAY[p_slot]));
+    -- As a request to drain: lost with it, reported again after it.
+    PERFORM set_config('synchronous_commit', 'off', true);
     RETURN true;
 END $$;
 
@@ -239,6 +263,8 @@ CREATE FUNCTION release_slot(
     p_slot smallint, p_epoch bigint, p_incarnation text, p_reason text, p_at_ms bigint,
     p_audit_rows_kept bigint
 ) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    concerned text[];
 BEGIN
     PERFORM 1 FROM cluster FOR UPDATE;
     -- Waits for the owner's own commit under way, as a grant does.
@@ -247,12 +273,13 @@ BEGIN
     IF NOT FOUND THEN
         RETURN false;
     END IF;
+    concerned := concerned_by(ARRAY[p_slot]);
     UPDATE handover SET drain_to = NULL, drained = false WHERE slot = p_slot;
     UPDATE cluster SET map_version = map_version + 1;
     INSERT INTO audit (at_ms, map_version, term, slot, old_epoch, old_owner, reason)
         SELECT p_at_ms, map_version, term, p_slot, p_epoch, p_incarnation, p_reason FROM cluster;
     DELETE FROM audit WHERE id <= (SELECT max(id) FROM audit) - p_audit_rows_kept;
-    PERFORM announce();
+    PERFORM announce(concerned || p_incarnation);
     RETURN true;
 END $$;
 
@@ -293,7 +320,7 @@ BEGIN
     END IF;
     INSERT INTO document VALUES (p_kind, p_key, known + 1, p_value)
         ON CONFLICT (kind, key) DO UPDATE SET version = excluded.version, value = excluded.value;
-    PERFORM announce();
+    PERFORM announce('{}');
     RETURN known + 1;
 END $$;
 
@@ -304,7 +331,7 @@ BEGIN
     IF NOT FOUND THEN
         RETURN false;
     END IF;
-    PERFORM announce();
+    PERFORM announce('{}');
     RETURN true;
 END $$;
 
