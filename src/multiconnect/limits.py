@@ -58,6 +58,9 @@ GROUP_BYTES_MAX: Final = 8 * 1024 * 1024
 INTAKE_BYTES_MAX: Final = 32 * 1024 * 1024
 #: Messages a slot may have claimed ahead of their outcome (the watermark's step).
 WATERMARK_STEP: Final = 64
+#: Outcomes wait so long for a commit that goes anyway, unless claims run short or a slot is handed
+#: over. Paced for one number there would be a thousand commits a second of an outcome each.
+OUTCOMES_LINGER_S: Final = 0.005
 #: Message references one slot keeps in memory; beyond this they stay in the store.
 #: Eight times what may be claimed: enough recipients to choose from. An owner of all slots whose
 #: windows are full holds 16,384 messages, of 0.6 KB each with 200 bytes of payload.

@@ -229,6 +229,12 @@ def answers_of(member: Member) -> list[AnswerStatus]:
     return said
 
 
+def has_nothing_to_write(member: Member) -> bool:
+    """Whether every outcome is durable: writing one, an owner would learn that it is none."""
+    works = member.app._dispatcher.works.values()
+    return not member.app._committer._writing.locked() and not any(work.dirty for work in works)
+
+
 async def test_an_old_owner_that_knows_nothing_is_refused_by_the_store(
     stage: Stage, proxies: dict[str, FaultProxy]
 ) -> None:
@@ -238,6 +244,7 @@ async def test_an_old_owner_that_knows_nothing_is_refused_by_the_store(
     talk = Talk(router, recipients_of(range(4)))
     await talk.send_all(5)
     a = stage.members["a"]
+    await until(lambda: has_nothing_to_write(a), "the outcomes are stored")
     sighted = [blind(a.store), blind(router._store)]
     said = answers_of(a)
     await stage.take_over("a", "b")

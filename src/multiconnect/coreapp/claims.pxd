@@ -10,3 +10,4 @@ cdef class Claims:
     cpdef bint is_in_doubt(self, long long sequence, int state)
     cpdef long long unloaded(self, long long loaded_to) except -1
     cpdef long long room(self, long long loaded_to) except -1
+    cpdef bint are_few(self, long long loaded_to) except -1

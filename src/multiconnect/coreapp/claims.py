@@ -41,3 +41,7 @@ class Claims:
     def room(self, loaded_to: int) -> int:
         """Return how many more messages may be claimed now."""
         return max(0, WATERMARK_STEP - self.count - self.unloaded(loaded_to))
+
+    def are_few(self, loaded_to: int) -> bool:
+        """Whether the claimed ones may soon be through: less than half of what may be claimed."""
+        return 2 * self.room(loaded_to) > WATERMARK_STEP

@@ -1,10 +1,10 @@
 """The one writer of an owner: everything that must be durable goes through here, in groups.
 
-While one group is being committed the next one gathers, so the batch size follows the load without
-any timer. After the commit, and only then, senders get their answers (invariant 3) and what became
-durable is acted on. A slot whose fence refused is given up at once (invariant 2). When the store
-says "don't know", everybody is told "busy", and each slot's tail is read anew before the next
-write.
+While one group is being committed the next one gathers, so the batch size follows the load.
+Outcomes, which nobody waits for, may wait a little for a group that comes. After the commit, and
+only then, senders get their answers (invariant 3) and what became durable is acted on. A slot whose
+fence refused is given up at once (invariant 2). When the store says "don't know", everybody is told
+"busy", and each slot's tail is read anew before the next write.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from multiconnect.coreapp.owned_slot import OwnedSlot
 from multiconnect.coreapp.slot_work import SlotWork
 from multiconnect.dataplane.wire import AnswerStatus
 from multiconnect.errors import CorruptData, StoreUnavailable
-from multiconnect.limits import GROUP_BATCHES_MAX, GROUP_BYTES_MAX
+from multiconnect.limits import GROUP_BATCHES_MAX, GROUP_BYTES_MAX, OUTCOMES_LINGER_S
 from multiconnect.model.log import KeyRow, SlotTail
 from multiconnect.model.message import Event
 from multiconnect.store.port import LogStore
@@ -111,6 +111,7 @@ class Committer:
         while True:
             await self._wake.wait()
             self._wake.clear()
+            await self._linger()
             batches = self._take_group()
             async with self._writing:
                 try:
@@ -118,6 +119,24 @@ class Committer:
                 except StoreUnavailable as error:
                     _log.warning("store_unavailable: %s", error)
                     await self._reopen_all()
+
+    async def _linger(self) -> None:
+        """Let rows that nobody waits for be written with what comes in next, if that is soon.
+
+        A commit of theirs alone costs as much as any, and who submits meanwhile waits for it.
+        """
+        loop = asyncio.get_running_loop()
+        end_s = loop.time() + OUTCOMES_LINGER_S
+        while not self._queue and not self._is_waited_for():
+            try:
+                async with asyncio.timeout_at(end_s):
+                    await self._wake.wait()
+            except TimeoutError:
+                return
+            self._wake.clear()
+
+    def _is_waited_for(self) -> bool:
+        return self.dispatcher is None or any(w.urgent for w in self.dispatcher.works.values())
 
     def _take_group(self) -> list[Submitted]:
         group: list[Submitted] = []

@@ -53,6 +53,6 @@ cdef class SlotQueue:
     cpdef int settle(self, Entry entry, int state) except -1
     @cython.locals(first=Entry)
     cpdef let_next(self, Entry entry)
-    cdef bint _is_first(self, Entry entry)
+    cdef bint _wants_claims(self) except -1
     cdef _leave(self, Entry entry)
     cdef _write_held(self, Entry entry)

@@ -58,7 +58,8 @@ class SlotQueue:
     @property
     def wants_more(self) -> bool:
         """Whether stored messages are not loaded and there is room for them."""
-        return self.loaded_to < self._end and (self._has_room() or self._unloaded > 0)
+        unloaded = self._claims.unloaded(self.loaded_to)
+        return self.loaded_to < self._end and (self._has_room() or unloaded > 0)
 
     @property
     def end(self) -> int:
@@ -158,10 +159,6 @@ class SlotQueue:
     def _claim_room(self) -> int:
         return self._claims.room(self.loaded_to)
 
-    @property
-    def _unloaded(self) -> int:
-        return self._claims.unloaded(self.loaded_to)
-
     def _raise_watermark(self, watermark: int) -> None:
         self._claims.watermark = max(self._claims.watermark, watermark)
         self._cover()
@@ -189,7 +186,7 @@ class SlotQueue:
         if entry.phase != _CLAIMING:
             self._claims.count += 1
         entry.phase = _CLAIMED
-        if self._is_first(entry):
+        if entry.ahead is None:
             self._ready.append(entry)
 
     def _want_claim(self, entry: Entry) -> None:
@@ -261,7 +258,7 @@ class SlotQueue:
     def release(self, entry: Entry) -> None:
         """A held message may be tried again."""
         self._recipients.unblock(entry)
-        if self._is_first(entry):
+        if entry.ahead is None:
             self._want_claim(entry)
 
     def resend_in_doubt(self, entry: Entry) -> None:
@@ -296,9 +293,6 @@ class SlotQueue:
             entry.early, entry.early_data = state, data
         return False
 
-    def _is_first(self, entry: Entry) -> bool:
-        return entry.ahead is None
-
     def _leave(self, entry: Entry) -> None:
         if entry.phase == _IN_FLIGHT:
             self.in_flight -= 1
@@ -326,7 +320,7 @@ class SlotQueue:
         """The hand-over was cancelled: send again."""
         self.draining = False
         for entry in self._recipients:
-            if self._is_first(entry):
+            if entry.ahead is None:
                 self._want_claim(entry)
 
     @property
@@ -337,14 +331,21 @@ class SlotQueue:
         """
         if not self.draining or self.in_flight or self._batches.has_changed() or self._writing:
             return False
-        return self._claims.ahead < 0 and not self._unloaded
+        return self._claims.ahead < 0 and not self._claims.unloaded(self.loaded_to)
 
     # --- writing -----------------------------------------------------------------------------
     @property
     def dirty(self) -> bool:
         """Whether `collect` would return something that matters now."""
-        may_claim = bool(self._to_claim) and self._claim_room > 0
-        return self._batches.has_changed() or may_claim or self._next_watermark() is not None
+        return self._batches.has_changed() or self._wants_claims()
+
+    @property
+    def urgent(self) -> bool:
+        """Whether what is to be written is waited for: to hand over, or as few are claimed."""
+        return self.draining or (self._wants_claims() and self._claims.are_few(self.loaded_to))
+
+    def _wants_claims(self) -> bool:
+        return bool(self._to_claim and self._claim_room) or self._next_watermark() is not None
 
     def _next_watermark(self) -> int | None:
         if self.draining or not self._unclaimed:

@@ -117,6 +117,11 @@ class SlotWork:
         return bool(self._rows)
 
     @property
+    def urgent(self) -> bool:
+        """Whether what must be written is waited for."""
+        return any(queue.urgent for queue in self.queues.values()) and self.dirty
+
+    @property
     def drained(self) -> bool:
         """Whether nothing is in flight and nothing is left to write."""
         return (
