@@ -22,6 +22,7 @@ from multiconnect.store.postgres.sessions import Sessions
 from multiconnect.store.postgres.snapshot import SELECT_SNAPSHOT, snapshot_of
 from multiconnect.store.postgres.texts import storable
 from multiconnect.store.rules import milliseconds
+from multiconnect.store.together import Together
 
 _AUDIT: Final = (
     "SELECT at_ms, map_version, term, slot, old_epoch, new_epoch, old_owner, new_owner, reason"
@@ -36,6 +37,8 @@ class PostgresControl:
         self._sessions = sessions
         self._changes = changes
         self._clock = clock
+        self._starts = Together(self._start_drains)
+        self._reports = Together(self._report_drained)
         self._closed = False
 
     # --- nodes -------------------------------------------------------------------------------
@@ -101,7 +104,10 @@ class PostgresControl:
 
     async def start_drain(self, slot: int, epoch: int, to: str, term: int) -> bool:
         """Ask the owner of a slot to drain it."""
-        return await self._did("SELECT start_drain($1, $2, $3, $4)", slot, epoch, to, term)
+        return await self._starts.ask((slot, epoch, to, term))
+
+    async def _start_drains(self, asked: list[tuple[int, int, str, int]]) -> list[bool]:
+        return await self._each("SELECT start_drains($1, $2, $3, $4)", asked)
 
     async def cancel_drain(self, slot: int, epoch: int, term: int) -> bool:
         """Take the request back."""
@@ -109,7 +115,10 @@ class PostgresControl:
 
     async def report_drained(self, slot: int, epoch: int, incarnation: str) -> bool:
         """Note that nothing of the slot is in flight."""
-        return await self._did("SELECT report_drained($1, $2, $3)", slot, epoch, incarnation)
+        return await self._reports.ask((slot, epoch, incarnation))
+
+    async def _report_drained(self, asked: list[tuple[int, int, str]]) -> list[bool]:
+        return await self._each("SELECT report_drained($1, $2, $3)", asked)
 
     async def release(self, slot: int, epoch: int, incarnation: str, reason: str) -> bool:
         """Make a slot ownerless at its owner's wish."""
@@ -175,6 +184,11 @@ class PostgresControl:
 
     async def _did(self, sql: str, *arguments: object) -> bool:
         return bool(await self._sessions.step(sql, *arguments))
+
+    async def _each(self, sql: str, asked: Sequence[tuple[object, ...]]) -> list[bool]:
+        """Run a step that takes columns and returns the places of the rows it was done for."""
+        done = await self._sessions.step(sql, *map(list, zip(*asked, strict=True)))
+        return [place in done for place in range(1, len(asked) + 1)]
 
     async def _number(self, sql: str, *arguments: object) -> int | None:
         return cast(int | None, await self._sessions.step(sql, *arguments))

@@ -1,13 +1,7 @@
-"""The writes of one handle to the control file, in a thread of their own, and the ring after each.
-
-Small writes that are asked for in one turn of the event loop may share one commit. Each is a
-compare-and-set of its own, so one that is refused keeps none of the others back; but what a commit
-costs, the sync and the waking of other processes, is paid once.
-"""
+"""The writes of one handle to the control file, in a thread of their own, and who hears of them."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -20,6 +14,7 @@ from multiconnect.store.sqlite.files import Files
 from multiconnect.store.sqlite.slots import read_slots
 from multiconnect.store.sqlite.waker import Waker
 from multiconnect.store.sqlite.worker import Worker
+from multiconnect.store.together import Together
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -35,8 +30,7 @@ class Writes:
         self._waker: Waker | None = None
         #: Whom the write under way concerns; the worker's thread alone looks at it.
         self._concerned: set[str] = set()
-        self._steps: list[Step] = []
-        self._commit: asyncio.Task[list[bool]] | None = None
+        self._together = Together(self._run_steps)
 
     async def start(self) -> None:
         """Open the file, making it if needed."""
@@ -57,15 +51,9 @@ class Writes:
 
     async def run_together(self, step: Callable[..., bool], *args: object) -> bool:
         """Run the step in one transaction with all that are asked for in this turn."""
-        place = len(self._steps)
-        self._steps.append(lambda db: step(db, *args))
-        if self._commit is None:
-            # It runs after whoever is ready now, and so after those who want the same.
-            self._commit = asyncio.get_running_loop().create_task(self._run_steps())
-        return (await asyncio.shield(self._commit))[place]
+        return await self._together.ask(lambda db: step(db, *args))
 
-    async def _run_steps(self) -> list[bool]:
-        steps, self._steps, self._commit = self._steps, [], None
+    async def _run_steps(self, steps: list[Step]) -> list[bool]:
         return await self.run(lambda db: [step(db) for step in steps])
 
     async def in_thread(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -196,27 +196,34 @@ BEGIN
     RETURN true;
 END $$;
 
-CREATE FUNCTION start_drain(p_slot smallint, p_epoch bigint, p_to text, p_term bigint)
-RETURNS boolean LANGUAGE plpgsql AS $$
+-- Asks the owners of slots to drain them; returns the places of those asked now, counted from 1.
+CREATE FUNCTION start_drains(
+    p_slots smallint[], p_epochs bigint[], p_to text[], p_terms bigint[]
+) RETURNS bigint[] LANGUAGE plpgsql AS $$
+DECLARE
+    done record;
 BEGIN
-    PERFORM 1 FROM cluster WHERE term = p_term FOR SHARE;
-    IF NOT FOUND THEN
-        RETURN false;
-    END IF;
+    PERFORM 1 FROM cluster FOR SHARE;
     -- Shared, as a commit's: a drain holds no commit up.
-    PERFORM 1 FROM slot WHERE slot = p_slot AND epoch = p_epoch AND owner IS NOT NULL FOR SHARE;
-    IF NOT FOUND THEN
-        RETURN false;
+    PERFORM 1 FROM slot WHERE slot = ANY (p_slots) ORDER BY slot FOR SHARE;
+    PERFORM 1 FROM handover WHERE slot = ANY (p_slots) ORDER BY slot FOR UPDATE;
+    WITH start AS (
+        UPDATE handover SET drain_to = asked.heir, drained = false
+            FROM unnest(p_slots, p_epochs, p_to, p_terms) WITH ORDINALITY
+                AS asked (slot, epoch, heir, term, place)
+            JOIN slot ON slot.slot = asked.slot AND slot.epoch = asked.epoch
+            JOIN cluster ON cluster.term = asked.term
+            WHERE handover.slot = asked.slot AND drain_to IS NULL AND slot.owner IS NOT NULL
+            RETURNING handover.slot, asked.place
+    )
+    SELECT array_agg(slot) AS slots, array_agg(place) AS places INTO done FROM start;
+    IF done.slots IS NOT NULL THEN
+        PERFORM announce(concerned_by(done.slots));
     END IF;
-    UPDATE handover SET drain_to = p_to, drained = false WHERE slot = p_slot AND drain_to IS NULL;
-    IF NOT FOUND THEN
-        RETURN false;
-    END IF;
-    PERFORM announce(concerned_by(ARRAY[p_slot]));
     -- Need not be durable by itself: the grant at the end carries it to the disk, and after a crash
     -- of the server the Master asks again.
     PERFORM set_config('synchronous_commit', 'off', true);
-    RETURN true;
+    RETURN coalesce(done.places, '{}');
 END $$;
 
 CREATE FUNCTION cancel_drain(p_slot smallint, p_epoch bigint, p_term bigint)
@@ -242,21 +249,29 @@ BEGIN
     RETURN true;
 END $$;
 
-CREATE FUNCTION report_drained(p_slot smallint, p_epoch bigint, p_incarnation text)
-RETURNS boolean LANGUAGE plpgsql AS $$
+-- Notes that nothing of these slots is in flight; returns the places of those noted.
+CREATE FUNCTION report_drained(p_slots smallint[], p_epochs bigint[], p_owners text[])
+RETURNS bigint[] LANGUAGE plpgsql AS $$
+DECLARE
+    done record;
 BEGIN
-    PERFORM 1 FROM slot WHERE slot = p_slot AND epoch = p_epoch AND owner = p_incarnation FOR SHARE;
-    IF NOT FOUND THEN
-        RETURN false;
+    PERFORM 1 FROM slot WHERE slot = ANY (p_slots) ORDER BY slot FOR SHARE;
+    PERFORM 1 FROM handover WHERE slot = ANY (p_slots) ORDER BY slot FOR UPDATE;
+    WITH report AS (
+        UPDATE handover SET drained = true
+            FROM unnest(p_slots, p_epochs, p_owners) WITH ORDINALITY
+                AS asked (slot, epoch, owner, place)
+            JOIN slot ON slot.slot = asked.slot AND slot.epoch = asked.epoch
+            WHERE handover.slot = asked.slot AND drain_to IS NOT NULL AND slot.owner = asked.owner
+            RETURNING handover.slot, asked.place
+    )
+    SELECT array_agg(slot) AS slots, array_agg(place) AS places INTO done FROM report;
+    IF done.slots IS NOT NULL THEN
+        PERFORM announce(concerned_by(done.slots));
     END IF;
-    UPDATE handover SET drained = true WHERE slot = p_slot AND drain_to IS NOT NULL;
-    IF NOT FOUND THEN
-        RETURN false;
-    END IF;
-    PERFORM announce(concerned_by(ARRAY[p_slot]));
     -- As a request to drain: lost with it, reported again after it.
     PERFORM set_config('synchronous_commit', 'off', true);
-    RETURN true;
+    RETURN coalesce(done.places, '{}');
 END $$;
 
 CREATE FUNCTION release_slot(
