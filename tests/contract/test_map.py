@@ -262,3 +262,30 @@ async def test_epochs_never_repeat(cluster):
     owners = itertools.cycle("abc")
     epochs = [(await cluster.own(next(owners), 5))[5] for _ in range(6)]
     assert epochs == [1, 2, 3, 4, 5, 6]
+
+
+async def test_drains_of_one_turn_are_judged_one_by_one(cluster):
+    await cluster.own("a", 0, 4)
+    await cluster.own("b", 1)
+    control = cluster.control
+    begun = await asyncio.gather(
+        control.start_drain(4, 1, "c", 1),
+        control.start_drain(1, 0, "c", 1),
+        control.start_drain(0, 1, "c", 7),
+        control.start_drain(2, 0, "c", 1),
+        control.start_drain(0, 1, "b", 1),
+    )
+    assert list(begun) == [True, False, False, False, True]
+    reported = await asyncio.gather(
+        control.report_drained(1, 1, "b"),
+        control.report_drained(4, 1, "a"),
+        control.report_drained(0, 1, "b"),
+        control.report_drained(0, 0, "a"),
+    )
+    assert list(reported) == [False, True, False, False]
+    slots = (await control.snapshot()).slots
+    assert [(slots[n].drain_to, slots[n].drained) for n in (0, 1, 4)] == [
+        ("b", False),
+        (None, False),
+        ("c", True),
+    ]
