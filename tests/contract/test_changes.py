@@ -114,7 +114,7 @@ async def test_an_owner_is_woken_by_what_concerns_it(cluster, watcher, change):
 
 
 async def test_an_owner_may_sleep_through_the_rest(cluster, watcher):
-    """Where it costs little to find out: with 64 CoreApps most wake-ups would be for nothing."""
+    """With 64 CoreApps most wake-ups would be for nothing."""
     await cluster.own("b", 1)
     snapshot = await watcher.snapshot()
     waiting = asyncio.create_task(watcher.changed(0.05, snapshot, concerning="a"))

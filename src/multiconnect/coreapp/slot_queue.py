@@ -58,8 +58,8 @@ class SlotQueue:
     @property
     def wants_more(self) -> bool:
         """Whether stored messages are not loaded and there is room for them."""
-        unloaded = self._claims.unloaded(self.loaded_to)
-        return self.loaded_to < self._end and (self._has_room() or unloaded > 0)
+        to = self.loaded_to
+        return to < self._end and (self._has_room() or self._claims.unloaded(to) > 0)
 
     @property
     def end(self) -> int:
@@ -341,7 +341,7 @@ class SlotQueue:
 
     @property
     def urgent(self) -> bool:
-        """Whether what is to be written is waited for: to hand over, or as few are claimed."""
+        """Whether what is to be written is waited for: a hand-over, or few are claimed."""
         return self.draining or (self._wants_claims() and self._claims.are_few(self.loaded_to))
 
     def _wants_claims(self) -> bool:

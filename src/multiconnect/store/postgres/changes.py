@@ -32,24 +32,24 @@ class Changes:
         # After a store was rolled back, old news must not look new for ever.
         went_back = self.seen is not None and revision < self.seen
         if went_back or revision > self._heard:
-            self._hear(revision, None)
+            self._note(revision, None)
         self.seen = revision
 
     def heard(self, payload: str) -> None:
         """A notification came: `[revision, [incarnation, …] or null for everybody]`."""
         try:
             revision, concerned = orjson.loads(payload)
+            if revision > self._heard:
+                is_next = revision == self._heard + 1
+                self._note(revision, concerned if is_next else None)
         except (ValueError, TypeError):
             # Not ours, or of another version: whoever waits asks the store.
             self.wake()
-            return
-        if revision > self._heard:
-            is_next = revision == self._heard + 1
-            self._hear(revision, concerned if is_next else None)
-        self._ring(told=True)
+        else:
+            self._ring(told=True)
 
-    def _hear(self, revision: int, concerned: list[str] | None) -> None:
-        """Note a revision; None: it, or one before it, may concern anybody."""
+    def _note(self, revision: int, concerned: list[str] | None) -> None:
+        """The newest revision is this one; None: it, or one before it, may concern anybody."""
         self._heard = revision
         for incarnation in self._last_of if concerned is None else concerned:
             if incarnation in self._last_of:

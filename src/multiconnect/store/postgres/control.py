@@ -7,6 +7,7 @@ check and write in one transaction that no client can hold open.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Final, cast
 
 import orjson
@@ -37,8 +38,8 @@ class PostgresControl:
         self._sessions = sessions
         self._changes = changes
         self._clock = clock
-        self._starts = Together(self._start_drains)
-        self._reports = Together(self._report_drained)
+        self._starts = Together(partial(self._each, "SELECT start_drains($1, $2, $3, $4)"))
+        self._reports = Together(partial(self._each, "SELECT report_drained($1, $2, $3)"))
         self._closed = False
 
     # --- nodes -------------------------------------------------------------------------------
@@ -106,9 +107,6 @@ class PostgresControl:
         """Ask the owner of a slot to drain it."""
         return await self._starts.ask((slot, epoch, to, term))
 
-    async def _start_drains(self, asked: list[tuple[int, int, str, int]]) -> list[bool]:
-        return await self._each("SELECT start_drains($1, $2, $3, $4)", asked)
-
     async def cancel_drain(self, slot: int, epoch: int, term: int) -> bool:
         """Take the request back."""
         return await self._did("SELECT cancel_drain($1, $2, $3)", slot, epoch, term)
@@ -116,9 +114,6 @@ class PostgresControl:
     async def report_drained(self, slot: int, epoch: int, incarnation: str) -> bool:
         """Note that nothing of the slot is in flight."""
         return await self._reports.ask((slot, epoch, incarnation))
-
-    async def _report_drained(self, asked: list[tuple[int, int, str]]) -> list[bool]:
-        return await self._each("SELECT report_drained($1, $2, $3)", asked)
 
     async def release(self, slot: int, epoch: int, incarnation: str, reason: str) -> bool:
         """Make a slot ownerless at its owner's wish."""

@@ -132,6 +132,17 @@ CREATE FUNCTION concerned_by(p_slots smallint[]) RETURNS text[] LANGUAGE sql VOL
     FROM slot JOIN handover USING (slot) WHERE slot = ANY (p_slots)
 $$;
 
+-- Announces what the hand-overs of these slots (NULL: none) have come to. It need not be durable by
+-- itself: the grant at the end carries it to the disk, and after a crash of the server the Master
+-- asks again and owners report again.
+CREATE FUNCTION announce_drains(p_slots smallint[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF p_slots IS NOT NULL THEN
+        PERFORM announce(concerned_by(p_slots));
+        PERFORM set_config('synchronous_commit', 'off', true);
+    END IF;
+END $$;
+
 -- Whether every move is as the world is: its epoch and old owner, a drained slot or an owner that
 -- is dead, and a new owner that lives. A live owner may have sends under way: only its own word
 -- that it has none moves a slot.
@@ -217,12 +228,7 @@ BEGIN
             RETURNING handover.slot, asked.place
     )
     SELECT array_agg(slot) AS slots, array_agg(place) AS places INTO done FROM start;
-    IF done.slots IS NOT NULL THEN
-        PERFORM announce(concerned_by(done.slots));
-    END IF;
-    -- Need not be durable by itself: the grant at the end carries it to the disk, and after a crash
-    -- of the server the Master asks again.
-    PERFORM set_config('synchronous_commit', 'off', true);
+    PERFORM announce_drains(done.slots);
     RETURN coalesce(done.places, '{}');
 END $$;
 
@@ -266,11 +272,7 @@ BEGIN
             RETURNING handover.slot, asked.place
     )
     SELECT array_agg(slot) AS slots, array_agg(place) AS places INTO done FROM report;
-    IF done.slots IS NOT NULL THEN
-        PERFORM announce(concerned_by(done.slots));
-    END IF;
-    -- As a request to drain: lost with it, reported again after it.
-    PERFORM set_config('synchronous_commit', 'off', true);
+    PERFORM announce_drains(done.slots);
     RETURN coalesce(done.places, '{}');
 END $$;
 
