@@ -58,6 +58,9 @@ GROUP_BYTES_MAX: Final = 8 * 1024 * 1024
 INTAKE_BYTES_MAX: Final = 32 * 1024 * 1024
 #: Messages a slot may have claimed ahead of their outcome (the watermark's step).
 WATERMARK_STEP: Final = 64
+#: A number's rate is asked this often, at most, how many may go by now: at 1,000 a second one by
+#: one costs a quarter of a core.
+PACED_PUMP_S: Final = 0.005
 #: Outcomes wait so long for a commit that goes anyway, unless claims run short or a slot is handed
 #: over. Paced for one number there would be a thousand commits a second of an outcome each.
 OUTCOMES_LINGER_S: Final = 0.005
@@ -200,9 +203,14 @@ GARBAGE_BYTES_MAX: Final = 8 * 1024 * 1024
 #: all owners share their tables: deletions are made in small steps, but many.
 GARBAGE_MESSAGES_MAX: Final = 20_000
 GARBAGE_TURNS_MAX: Final = 32
-#: A commit of at most so many bytes leaves its rows waiting, until so many bytes wait.
+#: Bodies of a commit that go into its own row, in bytes; with more they go to a segment.
 RECENT_COMMIT_BYTES_MAX: Final = 32 * 1024
+#: Bytes of rows that wait for their place.
 RECENT_BYTES_MAX: Final = 128 * 1024
+#: A segment is written to until it has so many bytes, or so old a beginning: what one body keeps
+#: from being deleted with it.
+SEGMENT_BYTES_MAX: Final = 64 * 1024 * 1024
+SEGMENT_AGE_MAX_S: Final = 600.0
 #: Ledgers of other owners that one log keeps open for reading.
 LEDGERS_OPEN_MAX: Final = 16
 SET_SHARDS_TIMEOUT_S: Final = 60.0

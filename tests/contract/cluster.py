@@ -38,7 +38,8 @@ class Stores:
     def __init__(self, kind: str, folder: Path, url: str | None = None) -> None:
         self.kind = kind
         self.clock = SetClock()
-        urls = {"memory": "memory://shared", "sqlite": f"sqlite:///{folder}/cluster/mc.db"}
+        in_files = f"sqlite:///{folder}/cluster/mc.db"
+        urls = {"memory": "memory://shared", "sqlite": in_files, "segments": in_files}
         self.url = url or urls[kind]
         self._memories = MemoryStates(self.clock)
         self._opened: list[Store] = []

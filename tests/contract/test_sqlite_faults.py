@@ -7,7 +7,7 @@ import apsw
 import pytest
 
 from multiconnect.errors import CorruptData, Refused, StoreUnavailable
-from multiconnect.limits import LEDGERS_OPEN_MAX, RETAIN_STATES_S
+from multiconnect.limits import LEDGERS_OPEN_MAX, RECENT_COMMIT_BYTES_MAX, RETAIN_STATES_S
 from multiconnect.model.cluster import Move, NodeState, Role
 from multiconnect.model.log import LogWrite
 from multiconnect.store.open import open_store
@@ -269,7 +269,7 @@ async def test_a_full_disk_takes_nothing_half_and_recovers(cluster):
     connection = log._ledgers.own.open()
     pages = connection.pragma("page_count")
     connection.pragma("max_page_count", pages + 2)
-    big = append(0, 4, body=bytes(200_000), keys=())
+    big = append(0, 4, body=bytes(RECENT_COMMIT_BYTES_MAX), keys=())
     for _ in range(2):
         with pytest.raises(StoreUnavailable, match="disk is full") as failed:
             await log.commit(LogWrite({0: 1}, (big,)))

@@ -33,6 +33,7 @@ from multiconnect.store.port import LogStore
 from multiconnect.store.sqlite.files import Files, files_of
 from multiconnect.store.sqlite.ledger import Ledger
 from multiconnect.store.sqlite.recent import put_in_place
+from multiconnect.store.sqlite.segment_file import Place, place_of, read_piece, segment_path
 from tests.contract.cluster import OUT, SENT, START_MS, Cluster, Stores, append, key_row
 from tests.support.disk import Disk, Returned, Sync, Write, contents
 from tests.support.power import MODES, Surface
@@ -144,7 +145,15 @@ def digest_of_tables(db: apsw.Connection) -> str:
         )
     ]
     rows = [list(db.execute(f"SELECT * FROM {table} ORDER BY 1, 2")) for table in tables]
+    rows.append([read_piece(db.filename, place) for place in places(db)])
+    tables.append("bodies in segments")
     return hashlib.sha256(repr(list(zip(tables, rows, strict=True))).encode()).hexdigest()
+
+
+def places(db: apsw.Connection) -> list[Place]:
+    """Return where the bodies lie that are not in the ledger itself."""
+    found = [place_of(body) for (body,) in db.execute("SELECT body FROM batch ORDER BY id")]
+    return [place for place in found if place is not None]
 
 
 def look(path: Path) -> str:
@@ -214,8 +223,9 @@ async def test_a_power_cut_at_any_moment_loses_nothing_that_was_promised(
 ) -> None:
     cuts = await cut_everywhere(run, memory / "cut", steps=200, every=every)
     assert sum(cuts.values()) > 10_000 / every
-    checkpoints = {op.path for op in run.disk.ops if isinstance(op, Write)}
-    assert str(run.path) in checkpoints, "the WAL was copied back on the way"
+    written = {op.path for op in run.disk.ops if isinstance(op, Write)}
+    assert str(run.path) in written, "the WAL was copied back on the way"
+    assert str(segment_path(run.path, 1)) in written, "large commits leave their bodies beside it"
 
 
 async def commit_until_stored(run: Run, step: int) -> None:

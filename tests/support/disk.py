@@ -1,6 +1,7 @@
 """A disk under SQLite that writes down what is done to it, and fails one call on command.
 
-It is the default VFS for everything opened while it stands. Changes to files whose name holds
+It is the default VFS for everything opened while it stands, and what segments, which SQLite knows
+nothing of, are written and read through (disk_calls.py). Changes to files whose name holds
 `watched` are kept in `ops`, in order; `cut` (tests/support/power.py) makes of them what a power cut
 at any moment would leave. A sync that fails is written down as such: what had not reached the disk
 by then never will by itself, however often it is synced again (Linux forgets the error with the
@@ -9,11 +10,15 @@ dirty pages).
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import apsw
+
+from multiconnect.store.sqlite import segment_file
+from tests.support.disk_calls import DiskCalls
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,12 @@ class Disk(apsw.VFS):
         self._error: type[apsw.Error] = apsw.IOError
         self._only: tuple[str, ...] = FALLIBLE
         super().__init__("watched", self.base, makedefault=True)
+        segment_file.os = DiskCalls(self)  # type: ignore[assignment, attr-defined]
+
+    def unregister(self) -> None:
+        """Leave the disk to itself."""
+        segment_file.os = os  # type: ignore[attr-defined]
+        super().unregister()
 
     # --- failing -----------------------------------------------------------------------------
     def fail(self, call: int, error: type[apsw.Error], only: tuple[str, ...] = FALLIBLE) -> None:
@@ -95,6 +106,14 @@ class Disk(apsw.VFS):
             if name == "xSync":
                 self.note(Sync(path, failed=True))
             raise self._error
+
+    def wrote(self, path: str, offset: int, data: bytes) -> None:
+        """Write a write down."""
+        self.note(Write(path, offset, data))
+
+    def synced(self, path: str) -> None:
+        """Write a sync down."""
+        self.note(Sync(path))
 
     def note(self, op: Write | Truncate | Sync | Delete) -> None:
         """Write an operation down."""
@@ -133,7 +152,7 @@ class _File(apsw.VFSFile):
     def xWrite(self, data: bytes, offset: int) -> None:  # noqa: N802
         self._disk.call("xWrite", self._path)
         super().xWrite(data, offset)
-        self._disk.note(Write(self._path, offset, bytes(data)))
+        self._disk.wrote(self._path, offset, bytes(data))
 
     def xTruncate(self, size: int) -> None:  # noqa: N802
         self._disk.call("xTruncate", self._path)
@@ -143,7 +162,7 @@ class _File(apsw.VFSFile):
     def xSync(self, flags: int) -> None:  # noqa: N802
         self._disk.call("xSync", self._path)
         super().xSync(flags)
-        self._disk.note(Sync(self._path))
+        self._disk.synced(self._path)
 
     def xFileSize(self) -> int:  # noqa: N802
         self._disk.call("xFileSize", self._path)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import apsw
+import orjson
 
 from multiconnect.errors import Bug
 from multiconnect.limits import RECENT_COMMIT_BYTES_MAX
@@ -18,12 +19,24 @@ from multiconnect.store.rules import check_slots, first_progress, without_slots
 from multiconnect.store.sqlite.fence import refused_slots
 from multiconnect.store.sqlite.ids import id_of, lane_of, signed
 from multiconnect.store.sqlite.recent import BATCH, PRODUCER, PROGRESS, UPSTREAM_ID, Row, Rows
+from multiconnect.store.sqlite.segments import count_places
+
+# What nearly every commit does to many rows is one statement: each row of an `executemany` gives
+# the interpreter away and waits for it, which takes longer than the row (docs/performance.md).
+_MOVE_POSITIONS = (
+    "UPDATE position SET next_seq = moved.value ->> 2 FROM json_each(?) AS moved"
+    " WHERE lane = moved.value ->> 0 AND next_seq = moved.value ->> 1"
+)
+_RAISE_MARKS = (
+    "UPDATE position SET watermark = max(watermark, mark.value ->> 1),"
+    " settled_below = max(settled_below, mark.value ->> 2) FROM json_each(?) AS mark"
+    " WHERE lane = mark.value ->> 0"
+)
 
 
 def is_small(write: LogWrite) -> bool:
-    """Whether a group touches pages for few bytes each, so that its rows had better wait."""
-    size = sum(len(append.body) for append in write.appends)
-    return size + sum(len(row.states) for row in write.progress) <= RECENT_COMMIT_BYTES_MAX
+    """Whether the bodies of a group are not worth a sync of their own."""
+    return sum(len(append.body) for append in write.appends) <= RECENT_COMMIT_BYTES_MAX
 
 
 def write_group(
@@ -69,6 +82,7 @@ def _write_appends(db: apsw.Connection, write: LogWrite) -> Rows:
         producers[lane, signed(append.producer)] = append
         ends[lane] = _continued(ends.get(lane), append)
     _move_positions(db, ends)
+    count_places(db, (append.body for append in write.appends))
     _write_keys(db, write)
     newest = [(*key, a.accepted_at_ms, encode_answers(a.answers)) for key, a in producers.items()]
     return {BATCH: batches, PRODUCER: newest}
@@ -84,10 +98,8 @@ def _continued(so_far: tuple[int, int] | None, append: Append) -> tuple[int, int
 
 def _move_positions(db: apsw.Connection, ends: dict[int, tuple[int, int]]) -> None:
     before = db.total_changes()
-    db.executemany(
-        "UPDATE position SET next_seq = ? WHERE lane = ? AND next_seq = ?",
-        [(after, lane, first) for lane, (first, after) in ends.items()],
-    )
+    moves = [(lane, first, after) for lane, (first, after) in ends.items()]
+    db.execute(_MOVE_POSITIONS, (orjson.dumps(moves).decode(),))
     if db.total_changes() - before != len(ends):
         raise Bug(f"appends to lanes {sorted(ends)} do not continue where the lanes end")
 
@@ -118,11 +130,8 @@ def _progress_row(write: LogWrite, row: Progress) -> Row:
 
 
 def _write_marks(db: apsw.Connection, write: LogWrite) -> None:
-    db.executemany(
-        "UPDATE position SET watermark = max(watermark, ?), settled_below = max(settled_below, ?)"
-        " WHERE lane = ?",
-        [(m.watermark, m.settled_below, lane_of(m.stream, m.slot)) for m in write.marks],
-    )
+    marks = [(lane_of(m.stream, m.slot), m.watermark, m.settled_below) for m in write.marks]
+    db.execute(_RAISE_MARKS, (orjson.dumps(marks).decode(),))
 
 
 def _write_retries(db: apsw.Connection, write: LogWrite) -> None:

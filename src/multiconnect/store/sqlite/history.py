@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator, Sequence
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 
 import apsw
 
+from multiconnect.errors import CorruptData
 from multiconnect.model.log import Failure, KeyRow, StoredBatch
 from multiconnect.model.message import Stream
 from multiconnect.store.sqlite.ids import id_of, lane_ids, lane_of, sequence_of
+from multiconnect.store.sqlite.segment_file import place_of, read_piece, segment_path
 
 _FIND_KEY = "SELECT epoch, sequence, body_hash, at_ms FROM key WHERE slot = ? AND key = ?"
 
@@ -23,9 +25,12 @@ Views = Sequence[apsw.Connection]
 
 
 class _Row(NamedTuple):
+    #: The file of the ledger that it lies in.
+    ledger: str
     row_id: int
     messages: int
     accepted_at_ms: int
+    #: The body or its place (segment_file.py).
     body: bytes | None
 
 
@@ -53,12 +58,15 @@ def read_unsettled(
     end = lane_ids(lane_of(stream, slot))[1]
     found: list[StoredBatch] = []
     size = 0
-    for row in heapq.merge(*(_candidates(db, start, end) for db in views), key=itemgetter(0)):
+    for row in heapq.merge(
+        *(_candidates(db, start, end) for db in views), key=attrgetter("row_id")
+    ):
         states = _newest_states(views, row.row_id)
         if states is not None and states.settled:
             continue
-        found.append(_batch(stream, slot, row, states))
-        size += len(row.body or b"")
+        batch = _batch(stream, slot, row, states)
+        found.append(batch)
+        size += len(batch.body or b"")
         if size >= limit_bytes:
             break
     return found
@@ -118,7 +126,7 @@ def _candidates(db: apsw.Connection, start: int, end: int) -> Iterator[_Row]:
         " WHERE batch.id >= ? AND batch.id < ? AND coalesce(settled, 0) = 0 ORDER BY batch.id",
         (first, end),
     )
-    return (_Row(*row) for row in rows)
+    return (_Row(db.filename, *row) for row in rows)
 
 
 def _holding(db: apsw.Connection, row_id: int, body: str = "body") -> _Row | None:
@@ -129,7 +137,7 @@ def _holding(db: apsw.Connection, row_id: int, body: str = "body") -> _Row | Non
         " ORDER BY id DESC LIMIT 1",
         (row_id, lane_begin),
     ).fetchone()
-    return _Row(*row) if row and row[0] + row[1] > row_id else None
+    return _Row(db.filename, *row) if row and row[0] + row[1] > row_id else None
 
 
 def _newest_states(views: Views, row_id: int) -> _States | None:
@@ -152,6 +160,19 @@ def _batch(stream: Stream, slot: int, row: _Row, states: _States | None) -> Stor
         sequence_of(row.row_id),
         row.messages,
         row.accepted_at_ms,
-        row.body,
+        _body(row, states),
         states.states if states else bytes(row.messages),
     )
+
+
+def _body(row: _Row, states: _States | None) -> bytes | None:
+    place = place_of(row.body)
+    if place is None:
+        return row.body
+    body = read_piece(row.ledger, place)
+    # It may be dropped between the look at the row and the look at the file, but not while pending.
+    if body is None and not (states and states.settled):
+        raise CorruptData(
+            f"{segment_path(row.ledger, place.segment)} is missing; put it back from a copy"
+        )
+    return body

@@ -7,7 +7,6 @@ Keeps invariant 2 (fence.py), 3 (synchronous=FULL: `commit` returns after the sy
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 
 import apsw
 
@@ -27,7 +26,6 @@ from multiconnect.store.sqlite.ids import id_of, lane_of
 from multiconnect.store.sqlite.ledgers import Ledgers, Tenure, read_chain
 from multiconnect.store.sqlite.nodes import read_role
 from multiconnect.store.sqlite.reach import ledgers_from
-from multiconnect.store.sqlite.recent import write_in_place
 from multiconnect.store.sqlite.slots import read_slots
 from multiconnect.store.sqlite.takeover import newest_written, read_retries, read_tail, take_over
 from multiconnect.store.sqlite.worker import Worker
@@ -104,11 +102,10 @@ class SqliteLog:
 
     def _commit(self, write: LogWrite) -> frozenset[int]:
         own = self._ledgers.own
-        if is_small(write):
-            with own.append() as db:
-                return write_group(db, write, own.leave)
-        with own.write() as db:
-            return write_group(db, write, partial(write_in_place, db))
+        if not is_small(write):
+            write = own.place_bodies(write)
+        with own.append() as db:
+            return write_group(db, write, own.leave)
 
     # --- reading -----------------------------------------------------------------------------
     async def find_keys(self, slot: int, keys: Sequence[bytes]) -> dict[bytes, KeyRow]:

@@ -15,6 +15,7 @@ import apsw
 from multiconnect.limits import GARBAGE_BYTES_MAX, GARBAGE_ROWS_MAX
 from multiconnect.store.sqlite.ids import slot_of
 from multiconnect.store.sqlite.ledger import Ledger
+from multiconnect.store.sqlite.segments import discount
 
 #: From a slot to the other ledgers in its chain.
 Others = Callable[[int], Sequence[Ledger]]
@@ -44,7 +45,7 @@ def drop_bodies(ledger: Ledger, others: Others, before_ms: int) -> int:
     if rows:
         ids = [(row.row_id,) for row in going]
         with ledger.write() as db:
-            db.executemany("UPDATE batch SET body = NULL WHERE id = ?", ids)
+            _forget_bodies(db, ids)
             db.executemany("UPDATE progress SET settled = 2 WHERE id = ?", ids)
             _delete_progress(db, superseded)
     return len(rows)
@@ -133,7 +134,13 @@ def _drop_bodies_elsewhere(other: Ledger, rows: Sequence[Settled]) -> None:
     # Looked up first: the other ledger's owner may be alive, and need not wait for nothing.
     if ids:
         with other.write() as db:
-            db.executemany("UPDATE batch SET body = NULL WHERE id = ?", ids)
+            _forget_bodies(db, ids)
+
+
+def _forget_bodies(db: apsw.Connection, ids: Sequence[tuple[int]]) -> None:
+    sql = "SELECT body FROM batch WHERE id = ?"
+    discount(db, (body for one in ids for (body,) in db.execute(sql, one)))
+    db.executemany("UPDATE batch SET body = NULL WHERE id = ?", ids)
 
 
 def _delete_elsewhere(other: Ledger, rows: Sequence[Settled]) -> None:
@@ -151,6 +158,8 @@ def _has(db: apsw.Connection, table: str, row: Settled) -> bool:
 
 def _delete(db: apsw.Connection, rows: Sequence[Settled]) -> None:
     spans = [row.span for row in rows]
+    sql = "SELECT body FROM batch WHERE id >= ? AND id < ?"
+    discount(db, (body for span in spans for (body,) in db.execute(sql, span)))
     for table in _TABLES:
         db.executemany(f"DELETE FROM {table} WHERE id >= ? AND id < ?", spans)
 

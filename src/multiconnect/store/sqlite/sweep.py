@@ -22,6 +22,7 @@ def sweep(ledger: Ledger, others: Others, now_ms: int) -> int:
         + _drop_producers(ledger, now_ms - milliseconds(PRODUCER_KEEP_S))
         + drop_bodies(ledger, others, now_ms - milliseconds(RETAIN_BODIES_S))
         + drop_states(ledger, others, now_ms - milliseconds(RETAIN_STATES_S))
+        + ledger.drop_segments()
     )
 
 

@@ -204,11 +204,10 @@ def test_a_kept_row_is_smaller_than_its_bytes_and_numbers(ledger):
 
 
 def test_a_group_is_small_by_its_bytes():
-    small = append(0, 0, body=bytes(RECENT_COMMIT_BYTES_MAX - 1))
-    row = progress(0, 0, SENT, settled=True)
-    write = write_of(appends=(small,), progress=(row,))
-    assert is_small(write)
-    assert not is_small(write_of(appends=(small,), progress=(row, row)))
+    half = append(0, 0, body=bytes(RECENT_COMMIT_BYTES_MAX // 2))
+    states = progress(0, 0, SENT * RECENT_COMMIT_BYTES_MAX, settled=True)
+    assert is_small(write_of(appends=(half, half), progress=(states,)))
+    assert not is_small(write_of(appends=(half, half, append(0, 0, body=b"1"))))
 
 
 def write_of(**rows):
