@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import apsw
-
-from multiconnect.model.log import Body
 
 if TYPE_CHECKING:
     from tests.support.disk import Disk
@@ -45,11 +42,12 @@ class DiskCalls:
         self._paths[file] = str(path)
         return file
 
-    def pwritev(self, file: int, parts: Sequence[Body], offset: int) -> int:
-        """Write parts."""
+    def pwrite(self, file: int, data: memoryview, offset: int) -> int:
+        """Write."""
         self._call("xWrite", self._paths[file])
-        self._disk.wrote(self._paths[file], offset, b"".join(parts))
-        return os.pwritev(file, parts, offset)
+        written = os.pwrite(file, data, offset)
+        self._disk.wrote(self._paths[file], offset, bytes(data[:written]))
+        return written
 
     def fdatasync(self, file: int) -> None:
         """Sync a file."""

@@ -12,6 +12,7 @@ import os
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from mmap import mmap
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -22,8 +23,10 @@ _INFIX: Final = "-bodies-"
 _PLACE: Final = struct.Struct("<4sIQI")
 #: Not the magic of a packed batch, which is what else a body column holds.
 _MAGIC: Final = b"MCP1"
-#: Parts that one call of the system takes at most (IOV_MAX of Linux).
-_PARTS_MAX: Final = 1024
+#: What reads and writes past the page cache must be multiples of, on any disk.
+_BLOCK_BYTES: Final = 4096
+#: Memory that bodies are gathered in for one call of the system.
+_STAGE_BYTES: Final = 1024 * 1024
 
 
 class Place(NamedTuple):
@@ -59,32 +62,51 @@ def stored_segments(ledger: str | Path) -> list[int]:
 
 
 class SegmentFile:
-    """A new file that is only appended to."""
+    """A new file that is only appended to.
+
+    Past the page cache where the file system can: nobody reads soon what was just written, and on a
+    virtual machine a page that was never touched costs more than the disk (docs/performance.md).
+    So memory and places are those of whole blocks, and each `append` begins a new one.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.size = 0
+        self._stage = memoryview(mmap(-1, _STAGE_BYTES))
         with _translating(path):
-            # Open to this user only: it holds message bodies.
-            self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            self._file = _create(path)
             _sync_folder(path.parent)
 
-    def append(self, parts: Sequence[Body]) -> None:
-        """Write the parts one after the other; they are safe once `sync` has returned."""
+    def append(self, parts: Sequence[Body]) -> int:
+        """Write the parts one after the other; return where. They are safe after `sync`."""
+        begin = self.size
         with _translating(self.path):
-            for at in range(0, len(parts), _PARTS_MAX):
-                self._append(parts[at : at + _PARTS_MAX])
+            for piece in self._pieces(parts):
+                self._write(piece)
+        return begin
 
-    def _append(self, parts: Sequence[Body]) -> None:
-        size = sum(map(len, parts))
-        written = os.pwritev(self._file, parts, self.size)
-        if written < size:
-            # What is left is written, or says why it cannot be (a full disk).
-            rest = memoryview(b"".join(parts))[written:]
+    def _pieces(self, parts: Sequence[Body]) -> Iterator[memoryview]:
+        """Yield the parts as whole blocks, the last one filled up with zeros."""
+        stage, filled = self._stage, 0
+        for part in parts:
+            rest = memoryview(part)
             while rest:
-                more = os.pwrite(self._file, rest, self.size + written)
-                rest, written = rest[more:], written + more
-        self.size += size
+                taken = min(len(rest), len(stage) - filled)
+                stage[filled : filled + taken] = rest[:taken]
+                rest, filled = rest[taken:], filled + taken
+                if filled == len(stage):
+                    yield stage
+                    filled = 0
+        if filled:
+            end = -(-filled // _BLOCK_BYTES) * _BLOCK_BYTES
+            stage[filled:end] = bytes(end - filled)
+            yield stage[:end]
+
+    def _write(self, piece: memoryview) -> None:
+        while piece:
+            # What does not fit is tried again, and then says why (a full disk).
+            written = os.pwrite(self._file, piece, self.size)
+            piece, self.size = piece[written:], self.size + written
 
     def sync(self) -> None:
         """Return when everything appended is on the disk."""
@@ -130,6 +152,18 @@ def _translating(path: Path) -> Iterator[None]:
                 f"{path}: the disk is full, nothing was written; free some space"
             ) from error
         raise StoreUnavailable(f"{path}: {error.strerror}") from error
+
+
+def _create(path: Path) -> int:
+    # Open to this user only: it holds message bodies.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    try:
+        return os.open(path, flags | getattr(os, "O_DIRECT", 0), 0o600)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+    # A file system that knows only its page cache may have made the file before it said so.
+    return os.open(path, flags & ~os.O_EXCL, 0o600)
 
 
 def _sync_folder(folder: Path) -> None:

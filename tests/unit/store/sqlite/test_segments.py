@@ -1,5 +1,6 @@
 """Bodies of large commits beside the ledger: where they lie, when their files come and go."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -101,16 +102,40 @@ def test_what_is_appended_is_read_in_pieces(tmp_path):
     ledger = tmp_path / "a.db"
     file = SegmentFile(segment_path(ledger, 1))
     parts = [bytes([n % 256]) * (n % 5) for n in range(2500)]
-    file.append(parts)
-    file.append([memoryview(b"0123456789")[3:7]])
+    assert file.append(parts) == 0
+    # More than is gathered at a time, and a part of a frame.
+    assert file.append([bytes(1_048_575), memoryview(b"0123456789")[3:7]]) == 8192
     file.sync()
     file.close()
     end = sum(map(len, parts))
     assert read_piece(ledger, Place(1, 0, end)) == b"".join(parts)
-    assert read_piece(ledger, Place(1, end, 4)) == b"3456"
-    with pytest.raises(CorruptData, match="ends before 5 bytes"):
-        read_piece(ledger, Place(1, end, 5))
+    assert read_piece(ledger, Place(1, 8192 + 1_048_575, 4)) == b"3456"
+    size = file.path.stat().st_size
+    assert size == 8192 + 1_048_576 + 4096 == file.size
+    assert read_piece(ledger, Place(1, size - 1, 1)) == b"\0", "filled up to a whole block"
+    with pytest.raises(CorruptData, match="ends before 2 bytes"):
+        read_piece(ledger, Place(1, size - 1, 2))
     assert read_piece(ledger, Place(2, 0, 1)) is None
+
+
+def test_a_file_system_without_direct_writes_will_do(tmp_path, monkeypatch):
+    class Cached:
+        def __getattr__(self, name):
+            return getattr(os, name)
+
+        def open(self, path, flags, *mode):
+            file = os.open(path, flags & ~os.O_DIRECT, *mode)
+            if flags & os.O_DIRECT:
+                os.close(file)
+                raise OSError(errno.EINVAL, "Invalid argument")
+            return file
+
+    monkeypatch.setattr(segment_file, "os", Cached())
+    file = SegmentFile(segment_path(tmp_path / "a.db", 1))
+    file.append([b"body"])
+    file.sync()
+    file.close()
+    assert read_piece(tmp_path / "a.db", Place(1, 0, 4)) == b"body"
 
 
 def test_a_write_that_was_cut_short_is_completed(tmp_path, monkeypatch):
@@ -118,18 +143,17 @@ def test_a_write_that_was_cut_short_is_completed(tmp_path, monkeypatch):
         def __getattr__(self, name):
             return getattr(os, name)
 
-        def pwritev(self, file, parts, offset):
-            return os.pwrite(file, b"".join(parts)[:5], offset)
-
         def pwrite(self, file, data, offset):
-            return os.pwrite(file, data[:3], offset)
+            return os.pwrite(file, data[:512], offset)
 
     monkeypatch.setattr(segment_file, "os", Short())
     file = SegmentFile(segment_path(tmp_path / "a.db", 1))
-    file.append([b"0123", b"456789", b"abc"])
-    file.append([b"rest"])
+    file.append([LARGE])
+    assert file.append([b"rest"]) == len(LARGE) // 4096 * 4096 + 4096
     file.close()
-    assert file.path.read_bytes() == b"0123456789abcrest"
+    found = file.path.read_bytes()
+    assert found.startswith(LARGE)
+    assert found[-4096:] == b"rest" + bytes(4092)
 
 
 def test_a_full_disk_says_so(tmp_path):
@@ -149,7 +173,7 @@ async def test_bodies_of_a_large_commit_lie_beside_the_ledger(cluster, path):
     await cluster.append("a", large(0, 0), append(1, 0))
     await cluster.append("a", append(0, 4))
     file = segment_path(path, 1)
-    assert file.stat().st_size == len(LARGE) + len(b"1:0:4")
+    assert file.stat().st_size - len(LARGE) - len(b"1:0:4") in range(4096)
     assert file.stat().st_mode & 0o777 == 0o600
     assert counted(path) == {1: 2}
     log = await cluster.log("a")
