@@ -33,7 +33,7 @@ from multiconnect.store.port import LogStore
 from multiconnect.store.sqlite.files import Files, files_of
 from multiconnect.store.sqlite.ledger import Ledger
 from multiconnect.store.sqlite.recent import put_in_place
-from multiconnect.store.sqlite.segment_file import Place, place_of, read_piece, segment_path
+from multiconnect.store.sqlite.segment_file import Place, SegmentReader, place_of, segment_path
 from tests.contract.cluster import OUT, SENT, START_MS, Cluster, Stores, append, key_row
 from tests.support.disk import Disk, Returned, Sync, Write, contents
 from tests.support.power import MODES, Surface
@@ -145,7 +145,8 @@ def digest_of_tables(db: apsw.Connection) -> str:
         )
     ]
     rows = [list(db.execute(f"SELECT * FROM {table} ORDER BY 1, 2")) for table in tables]
-    rows.append([read_piece(db.filename, place) for place in places(db)])
+    with SegmentReader() as segments:
+        rows.append([segments.read(db.filename, place) for place in places(db)])
     tables.append("bodies in segments")
     return hashlib.sha256(repr(list(zip(tables, rows, strict=True))).encode()).hexdigest()
 

@@ -17,7 +17,7 @@ from multiconnect.errors import CorruptData
 from multiconnect.model.log import Failure, KeyRow, StoredBatch
 from multiconnect.model.message import Stream
 from multiconnect.store.sqlite.ids import id_of, lane_ids, lane_of, sequence_of
-from multiconnect.store.sqlite.segment_file import place_of, read_piece, segment_path
+from multiconnect.store.sqlite.segment_file import SegmentReader, place_of, segment_path
 
 _FIND_KEY = "SELECT epoch, sequence, body_hash, at_ms FROM key WHERE slot = ? AND key = ?"
 
@@ -58,17 +58,17 @@ def read_unsettled(
     end = lane_ids(lane_of(stream, slot))[1]
     found: list[StoredBatch] = []
     size = 0
-    for row in heapq.merge(
-        *(_candidates(db, start, end) for db in views), key=attrgetter("row_id")
-    ):
-        states = _newest_states(views, row.row_id)
-        if states is not None and states.settled:
-            continue
-        batch = _batch(stream, slot, row, states)
-        found.append(batch)
-        size += len(batch.body or b"")
-        if size >= limit_bytes:
-            break
+    rows = heapq.merge(*(_candidates(db, start, end) for db in views), key=attrgetter("row_id"))
+    with SegmentReader() as segments:
+        for row in rows:
+            states = _newest_states(views, row.row_id)
+            if states is not None and states.settled:
+                continue
+            batch = _batch(stream, slot, row, states, segments)
+            found.append(batch)
+            size += len(batch.body or b"")
+            if size >= limit_bytes:
+                break
     return found
 
 
@@ -78,7 +78,9 @@ def find_batch(views: Views, stream: Stream, slot: int, sequence: int) -> Stored
     for db in views:
         row = _holding(db, row_id)
         if row is not None:
-            return _batch(stream, slot, row, _newest_states(views, row.row_id))
+            states = _newest_states(views, row.row_id)
+            with SegmentReader() as segments:
+                return _batch(stream, slot, row, states, segments)
     return None
 
 
@@ -153,23 +155,25 @@ def _newest_states(views: Views, row_id: int) -> _States | None:
     return _States(epoch, max(settled for _, settled, _ in rows), states)
 
 
-def _batch(stream: Stream, slot: int, row: _Row, states: _States | None) -> StoredBatch:
+def _batch(
+    stream: Stream, slot: int, row: _Row, states: _States | None, segments: SegmentReader
+) -> StoredBatch:
     return StoredBatch(
         stream,
         slot,
         sequence_of(row.row_id),
         row.messages,
         row.accepted_at_ms,
-        _body(row, states),
+        _body(row, states, segments),
         states.states if states else bytes(row.messages),
     )
 
 
-def _body(row: _Row, states: _States | None) -> bytes | None:
+def _body(row: _Row, states: _States | None, segments: SegmentReader) -> bytes | None:
     place = place_of(row.body)
     if place is None:
         return row.body
-    body = read_piece(row.ledger, place)
+    body = segments.read(row.ledger, place)
     # It may be dropped between the look at the row and the look at the file, but not while pending.
     if body is None and not (states and states.settled):
         raise CorruptData(

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from mmap import mmap
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 from multiconnect.errors import CorruptData, StoreUnavailable
 from multiconnect.model.log import Body
@@ -123,27 +123,46 @@ class SegmentFile:
         os.close(self._file)
 
 
-def read_piece(ledger: str | Path, place: Place) -> bytes | None:
-    """Return a body; None if its segment is gone."""
-    path = segment_path(ledger, place.segment)
-    with _translating(path):
-        try:
-            file = os.open(path, os.O_RDONLY)
-        except FileNotFoundError:
-            return None
-        try:
-            body = os.pread(file, place.size, place.offset)
-        finally:
-            os.close(file)
-    if len(body) != place.size:
-        raise CorruptData(
-            f"{path} ends before {place.size} bytes at {place.offset}; restore it from a copy"
-        )
-    return body
+class SegmentReader:
+    """Reads pieces; keeps the files it has opened, because pieces of a slot lie here and there."""
+
+    def __init__(self) -> None:
+        self._files: dict[tuple[str, int], int | None] = {}
+
+    def __enter__(self) -> Self:
+        """Begin with no file open."""
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Close the files."""
+        for file in self._files.values():
+            if file is not None:
+                os.close(file)
+
+    def read(self, ledger: str, place: Place) -> bytes | None:
+        """Return a body; None if its segment is gone."""
+        with _translating(ledger):
+            file = self._open(ledger, place.segment)
+            body = None if file is None else os.pread(file, place.size, place.offset)
+        if body is not None and len(body) != place.size:
+            raise CorruptData(
+                f"{segment_path(ledger, place.segment)} ends before {place.size} bytes at "
+                f"{place.offset}; restore it from a copy"
+            )
+        return body
+
+    def _open(self, ledger: str, number: int) -> int | None:
+        key = ledger, number
+        if key not in self._files:
+            try:
+                self._files[key] = os.open(segment_path(ledger, number), os.O_RDONLY)
+            except FileNotFoundError:
+                self._files[key] = None
+        return self._files[key]
 
 
 @contextmanager
-def _translating(path: Path) -> Iterator[None]:
+def _translating(path: str | Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:

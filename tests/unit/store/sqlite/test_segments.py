@@ -25,8 +25,8 @@ from multiconnect.store.sqlite.ledger import Ledger
 from multiconnect.store.sqlite.segment_file import (
     Place,
     SegmentFile,
+    SegmentReader,
     place_of,
-    read_piece,
     segment_path,
     stored_segments,
 )
@@ -63,6 +63,13 @@ def counted(path):
         rows = dict(db.execute("SELECT number, bodies FROM segment"))
     ledger.close()
     return rows
+
+
+def read_piece(ledger, place):
+    with SegmentReader() as reader:
+        found = reader.read(str(ledger), place)
+        assert reader.read(str(ledger), place) == found
+    return found
 
 
 async def body(log, slot, sequence):
