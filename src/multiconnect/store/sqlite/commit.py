@@ -19,6 +19,7 @@ from multiconnect.store.rules import check_slots, first_progress, without_slots
 from multiconnect.store.sqlite.fence import refused_slots
 from multiconnect.store.sqlite.ids import id_of, lane_of, signed
 from multiconnect.store.sqlite.recent import BATCH, PRODUCER, PROGRESS, UPSTREAM_ID, Row, Rows
+from multiconnect.store.sqlite.segment_file import SUPPORTED
 from multiconnect.store.sqlite.segments import count_places
 
 # What nearly every commit does to many rows is one statement: each row of an `executemany` gives
@@ -34,9 +35,10 @@ _RAISE_MARKS = (
 )
 
 
-def is_small(write: LogWrite) -> bool:
-    """Whether the bodies of a group are not worth a sync of their own."""
-    return sum(len(append.body) for append in write.appends) <= RECENT_COMMIT_BYTES_MAX
+def is_large(write: LogWrite) -> bool:
+    """Whether the bodies of a group are worth a sync of their own, in a segment."""
+    size = sum(len(append.body) for append in write.appends)
+    return SUPPORTED and size > RECENT_COMMIT_BYTES_MAX
 
 
 def write_group(

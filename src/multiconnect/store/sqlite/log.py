@@ -17,7 +17,7 @@ from multiconnect.model.log import KeyRow, LogWrite, SlotTail, StoredBatch, Stor
 from multiconnect.model.message import Stream
 from multiconnect.store.rules import milliseconds
 from multiconnect.store.sqlite import history
-from multiconnect.store.sqlite.commit import is_small, write_group
+from multiconnect.store.sqlite.commit import is_large, write_group
 from multiconnect.store.sqlite.database import CONTROL, Database
 from multiconnect.store.sqlite.fence import Fence, install
 from multiconnect.store.sqlite.files import Files
@@ -102,7 +102,7 @@ class SqliteLog:
 
     def _commit(self, write: LogWrite) -> frozenset[int]:
         own = self._ledgers.own
-        if not is_small(write):
+        if is_large(write):
             write = own.place_bodies(write)
         with own.append() as db:
             return write_group(db, write, own.leave)

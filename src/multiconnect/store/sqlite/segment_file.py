@@ -23,6 +23,8 @@ _INFIX: Final = "-bodies-"
 _PLACE: Final = struct.Struct("<4sIQI")
 #: Not the magic of a packed batch, which is what else a body column holds.
 _MAGIC: Final = b"MCP1"
+#: Whether this system writes files at an offset and syncs folders; Windows does not.
+SUPPORTED: Final = hasattr(os, "pwrite")
 #: What reads and writes past the page cache must be multiples of, on any disk.
 _BLOCK_BYTES: Final = 4096
 #: Memory that bodies are gathered in for one call of the system.
@@ -111,7 +113,8 @@ class SegmentFile:
     def sync(self) -> None:
         """Return when everything appended is on the disk."""
         with _translating(self.path):
-            os.fdatasync(self._file)
+            # macOS has no fdatasync.
+            getattr(os, "fdatasync", os.fsync)(self._file)
 
     @property
     def is_removed(self) -> bool:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from multiconnect.errors import CorruptData, StoreUnavailable
 from multiconnect.limits import RECENT_BYTES_MAX, RECENT_COMMIT_BYTES_MAX
 from multiconnect.model.log import LogWrite, Mark
-from multiconnect.store.sqlite.commit import is_small
+from multiconnect.store.sqlite.commit import is_large
 from multiconnect.store.sqlite.fence import seal
 from multiconnect.store.sqlite.files import files_of
 from multiconnect.store.sqlite.ledger import Ledger
@@ -203,11 +203,11 @@ def test_a_kept_row_is_smaller_than_its_bytes_and_numbers(ledger):
 # --- the log ---------------------------------------------------------------------------------
 
 
-def test_a_group_is_small_by_its_bytes():
+def test_a_group_is_large_by_its_bodies():
     half = append(0, 0, body=bytes(RECENT_COMMIT_BYTES_MAX // 2))
     states = progress(0, 0, SENT * RECENT_COMMIT_BYTES_MAX, settled=True)
-    assert is_small(write_of(appends=(half, half), progress=(states,)))
-    assert not is_small(write_of(appends=(half, half, append(0, 0, body=b"1"))))
+    assert not is_large(write_of(appends=(half, half), progress=(states,)))
+    assert is_large(write_of(appends=(half, half, append(0, 0, body=b"1"))))
 
 
 def write_of(**rows):
