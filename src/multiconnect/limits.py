@@ -199,6 +199,8 @@ DEAD_NODES_KEEP_S: Final = 24 * 3600.0
 GARBAGE_ROWS_MAX: Final = 2048
 #: Bytes of bodies that one call drops at most: commits wait behind it.
 GARBAGE_BYTES_MAX: Final = 8 * 1024 * 1024
+#: Calls of it that an owner makes in one go; commits go on between two of them.
+GARBAGE_CALLS_MAX: Final = 64
 #: Messages whose states one statement drops at most, and statements of one kind per call, where
 #: all owners share their tables: deletions are made in small steps, but many.
 GARBAGE_MESSAGES_MAX: Final = 20_000

@@ -18,6 +18,7 @@ import apsw
 import pytest
 
 from multiconnect.errors import StoreUnavailable
+from multiconnect.limits import RETAIN_BODIES_S
 from multiconnect.model.log import (
     Answer,
     Failure,
@@ -30,12 +31,15 @@ from multiconnect.model.log import (
     UpstreamId,
 )
 from multiconnect.store.port import LogStore
+from multiconnect.store.sqlite import segments
 from multiconnect.store.sqlite.files import Files, files_of
 from multiconnect.store.sqlite.ledger import Ledger
 from multiconnect.store.sqlite.recent import put_in_place
-from multiconnect.store.sqlite.segment_file import Place, SegmentReader, place_of, segment_path
+from multiconnect.store.sqlite.segment_file import segment_path
+from multiconnect.store.sqlite.segment_reader import Place, SegmentReader, place_of
 from tests.contract.cluster import OUT, SENT, START_MS, Cluster, Stores, append, key_row
-from tests.support.disk import Disk, Returned, Sync, Write, contents
+from tests.support.disk import Disk, contents
+from tests.support.disk_ops import Delete, Returned, Sync, Write
 from tests.support.power import MODES, Surface
 
 SLOTS = (0, 1, 2)
@@ -145,8 +149,8 @@ def digest_of_tables(db: apsw.Connection) -> str:
         )
     ]
     rows = [list(db.execute(f"SELECT * FROM {table} ORDER BY 1, 2")) for table in tables]
-    with SegmentReader() as segments:
-        rows.append([segments.read(db.filename, place) for place in places(db)])
+    with SegmentReader() as reader:
+        rows.append([reader.read(db.filename, place) for place in places(db)])
     tables.append("bodies in segments")
     return hashlib.sha256(repr(list(zip(tables, rows, strict=True))).encode()).hexdigest()
 
@@ -227,6 +231,56 @@ async def test_a_power_cut_at_any_moment_loses_nothing_that_was_promised(
     written = {op.path for op in run.disk.ops if isinstance(op, Write)}
     assert str(run.path) in written, "the WAL was copied back on the way"
     assert str(segment_path(run.path, 1)) in written, "large commits leave their bodies beside it"
+
+
+def large_write(step: int) -> LogWrite:
+    """Return a group whose bodies go to a segment; it settles the one before it."""
+    body = hashlib.sha256(f"{step}".encode()).digest() * 400
+    return LogWrite(
+        dict.fromkeys(SLOTS, 1),
+        tuple(append(slot, 4 * step, body=body) for slot in SLOTS),
+        progress=tuple(
+            Progress(OUT, slot, 4 * step - 4, SENT * 4, settled=True, at_ms=START_MS)
+            for slot in SLOTS
+            if step
+        ),
+    )
+
+
+async def test_a_power_cut_while_segments_go_takes_no_body_that_is_needed(
+    run: Run, memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each commit has a segment of its own, which is deleted once the next one settled it."""
+    monkeypatch.setattr(segments, "SEGMENT_BYTES_MAX", 1)
+    surface = Surface(contents(run.path))
+    run.disk.ops.clear()
+    for step in range(12):
+        assert await run.log.commit(large_write(step)) == frozenset()
+        run.disk.ops.append(Returned(step + 1))
+        while await run.log.collect_garbage(START_MS + int(RETAIN_BODIES_S * 1000) + 1):
+            pass
+    run.disk.unregister()
+    assert sum(isinstance(op, Delete) for op in run.disk.ops) == 11
+    for at, op in enumerate(run.disk.ops):
+        surface.apply(op)
+        for mode in MODES if at % 5 == 0 else ():
+            path = put(memory / "cut", run.path, surface.left(mode))
+            newest = newest_with_all_bodies(path)
+            assert newest + 1 in {surface.returned, surface.returned + 1}, (at, op, mode)
+
+
+def newest_with_all_bodies(path: Path) -> int:
+    """Return the newest step in a ledger; every body that a row has a place for must be there."""
+    ledger = Ledger(path)
+    newest, place = -1, None
+    with ledger.write() as db, SegmentReader() as reader:
+        for row_id, body in db.execute("SELECT id, body FROM batch ORDER BY id & 0xffffffffffff"):
+            newest, place = (row_id & 0xFFFF_FFFF_FFFF) // 4, place_of(body)
+            if place is not None:
+                assert reader.read(db.filename, place) == large_write(newest).appends[0].body
+        assert newest < 0 or place is not None, "the newest is pending"
+    ledger.close()
+    return newest
 
 
 async def commit_until_stored(run: Run, step: int) -> None:

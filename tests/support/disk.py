@@ -11,56 +11,14 @@ dirty pages).
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import apsw
 
-from multiconnect.store.sqlite import segment_file
+from multiconnect.store.sqlite import segment_file, segment_reader
 from tests.support.disk_calls import DiskCalls
-
-
-@dataclass(frozen=True, slots=True)
-class Write:
-    """Bytes written at an offset."""
-
-    path: str
-    offset: int
-    data: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Truncate:
-    """A file cut to a size."""
-
-    path: str
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
-class Sync:
-    """What was done to the file before is on the disk; not if it failed."""
-
-    path: str
-    failed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Delete:
-    """The file is gone."""
-
-    path: str
-
-
-@dataclass(frozen=True, slots=True)
-class Returned:
-    """Not the disk's: a call of the store returned, so its effect was promised."""
-
-    step: int
-
-
-Op = Write | Truncate | Sync | Delete | Returned
+from tests.support.disk_ops import Change, Delete, Op, Sync, Truncate, Write
 
 #: The calls that can be told to fail; a call of the list is counted if its file is watched.
 FALLIBLE = ("xOpen", "xRead", "xWrite", "xTruncate", "xSync", "xFileSize", "xDelete", "xAccess")
@@ -79,11 +37,11 @@ class Disk(apsw.VFS):
         self._error: type[apsw.Error] = apsw.IOError
         self._only: tuple[str, ...] = FALLIBLE
         super().__init__("watched", self.base, makedefault=True)
-        segment_file.os = DiskCalls(self)  # type: ignore[assignment, attr-defined]
+        _calls_of_segments(DiskCalls(self))
 
     def unregister(self) -> None:
         """Leave the disk to itself."""
-        segment_file.os = os  # type: ignore[attr-defined]
+        _calls_of_segments(os)
         super().unregister()
 
     # --- failing -----------------------------------------------------------------------------
@@ -115,7 +73,7 @@ class Disk(apsw.VFS):
         """Write a sync down."""
         self.note(Sync(path))
 
-    def note(self, op: Write | Truncate | Sync | Delete) -> None:
+    def note(self, op: Change) -> None:
         """Write an operation down."""
         if self.watched in op.path:
             self.ops.append(op)
@@ -167,6 +125,11 @@ class _File(apsw.VFSFile):
     def xFileSize(self) -> int:  # noqa: N802
         self._disk.call("xFileSize", self._path)
         return super().xFileSize()
+
+
+def _calls_of_segments(calls: Any) -> None:
+    for module in (segment_file, segment_reader):
+        module.os = calls  # type: ignore[attr-defined]
 
 
 def contents(path: Path) -> dict[str, bytes]:

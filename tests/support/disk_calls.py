@@ -1,6 +1,7 @@
 """The calls of the system that segments are written and read with, as a `Disk` sees and fails them.
 
-It stands in the place of the module `os` in segment_file.py while a `Disk` stands. A call that is
+It stands in the place of the module `os` in segment_file.py and segment_reader.py while a `Disk`
+stands. The name of a new file is on the disk once its folder was synced. A call that is
 to fail raises what the kernel would say: EIO, or ENOSPC where SQLite would say "full".
 """
 
@@ -8,9 +9,12 @@ from __future__ import annotations
 
 import errno
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import apsw
+
+from tests.support.disk_ops import Create, Delete, Name, Truncate
 
 if TYPE_CHECKING:
     from tests.support.disk import Disk
@@ -22,6 +26,7 @@ class DiskCalls:
     def __init__(self, disk: Disk) -> None:
         self._disk = disk
         self._paths: dict[int, str] = {}
+        self._nameless: set[str] = set()
 
     def __getattr__(self, name: str) -> Any:
         """Whatever is not watched is the system's."""
@@ -40,7 +45,36 @@ class DiskCalls:
         self._call("xOpen", str(path))
         file = os.open(path, flags, mode)
         self._paths[file] = str(path)
+        if flags & os.O_CREAT:
+            self._nameless.add(str(path))
+            self._disk.note(Create(str(path)))
         return file
+
+    def fsync(self, folder: int) -> None:
+        """Sync a folder."""
+        for path in sorted(self._nameless):
+            self._call("xSync", path)
+        os.fsync(folder)
+        for path in self._nameless:
+            self._disk.note(Name(path))
+        self._nameless.clear()
+
+    def ftruncate(self, file: int, size: int) -> None:
+        """Cut a file."""
+        self._call("xTruncate", self._paths[file])
+        os.ftruncate(file, size)
+        self._disk.note(Truncate(self._paths[file], size))
+
+    def unlink(self, path: Any) -> None:
+        """Delete a file."""
+        self._call("xDelete", str(path))
+        Path(path).unlink()
+        self._disk.note(Delete(str(path)))
+
+    def scandir(self, path: Any) -> Any:
+        """List a folder."""
+        self._call("xAccess", self._disk.watched)
+        return os.scandir(path)
 
     def pwrite(self, file: int, data: memoryview, offset: int) -> int:
         """Write."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 
-from tests.support.disk import Delete, Op, Returned, Sync, Truncate, Write
+from tests.support.disk_ops import Create, Delete, Name, Op, Returned, Sync, Truncate, Write
 
 MODES = ("synced", "torn", "mixed")
 _SECTOR_BYTES = 512
@@ -26,6 +26,8 @@ class Surface:
         self._rng = random.Random(seed)
         self._safe: dict[str, bytearray] = {path: bytearray(data) for path, data in begin.items()}
         self._loose: dict[str, list[Write | Truncate]] = {path: [] for path in begin}
+        #: New files whose folder was not synced: a power cut may lose all of them.
+        self._nameless: set[str] = set()
         self.returned = 0
 
     def apply(self, op: Op) -> None:
@@ -42,6 +44,10 @@ class Surface:
                         _change(safe, change)
                 # After a failure too nothing is loose any more: it was dropped, or is on the disk.
                 self._loose[path] = []
+            case Create(path):
+                self._nameless.add(path)
+            case Name(path):
+                self._nameless.discard(path)
             case Delete(path):
                 self._safe.pop(path, None)
                 self._loose.pop(path, None)
@@ -53,6 +59,8 @@ class Surface:
             loose = self._loose.get(path, [])
             if path not in self._safe and (mode == "synced" or not loose):
                 continue  # its name was never written
+            if path in self._nameless and mode == "synced":
+                continue
             data = bytearray(self._safe.get(path, b""))
             for change in self._arrived(loose, mode):
                 _change(data, change)

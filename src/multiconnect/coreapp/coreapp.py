@@ -21,7 +21,7 @@ from multiconnect.coreapp.slot_work import SlotWork
 from multiconnect.dataplane.background import Background
 from multiconnect.dataplane.wire import events_frame
 from multiconnect.errors import Bug, StoreUnavailable
-from multiconnect.limits import INTAKE_BYTES_MAX
+from multiconnect.limits import GARBAGE_CALLS_MAX, INTAKE_BYTES_MAX
 from multiconnect.model.cluster import Beat, NodeState, Slot, Snapshot
 from multiconnect.model.message import Event, Stream
 from multiconnect.model.timers import Timers
@@ -334,6 +334,8 @@ class CoreApp:
         while True:
             await asyncio.sleep(_GARBAGE_S)
             try:
-                await self._log.collect_garbage(self._clock.wall_ms())
+                for _ in range(GARBAGE_CALLS_MAX):
+                    if not await self._log.collect_garbage(self._clock.wall_ms()):
+                        break
             except StoreUnavailable as error:
                 _log.warning("garbage_not_collected: %s", error)

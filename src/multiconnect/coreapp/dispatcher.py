@@ -26,12 +26,7 @@ from multiconnect.coreapp.slot_work import SlotWork
 from multiconnect.coreapp.suspects import GIVEN_UP, SUSPECTED, Suspects, is_suspect, owners_lost
 from multiconnect.dataplane.background import Background
 from multiconnect.errors import CorruptData, StoreUnavailable
-from multiconnect.limits import (
-    LOAD_BYTES,
-    OWNERS_LOST_MAX,
-    PACED_PUMP_S,
-    UPSTREAM_RETRY_AFTER_MAX_S,
-)
+from multiconnect.limits import LOAD_BYTES, OWNERS_LOST_MAX, UPSTREAM_RETRY_AFTER_MAX_S
 from multiconnect.model.attributes import Attributes, decode_attributes
 from multiconnect.model.log import SlotTail, StoredBatch
 from multiconnect.model.message import SENT, Message, Outcome, State, Stream
@@ -40,7 +35,7 @@ from multiconnect.upstream.port import Upstream
 
 _log = logging.getLogger("multiconnect.dispatch")
 
-#: How long to wait before reading again from a store that did not answer.
+#: How long to wait before reading again from a store that did not answer, or is damaged.
 _RELOAD_DELAY_S = 0.2
 
 
@@ -199,7 +194,8 @@ class Dispatcher:
                 if not batches:
                     queue.skip_to(end)
                 self._kick()
-        except StoreUnavailable as error:
+        except (StoreUnavailable, CorruptData) as error:
+            # A damaged slot waits for whoever puts right what the error names; the others go on.
             _log.warning("load_failed: slot %d: %s", queue.slot, error)
             await asyncio.sleep(_RELOAD_DELAY_S)
         finally:
@@ -232,7 +228,6 @@ class Dispatcher:
     def _pump_later(self, wait_s: float) -> None:
         # Infinite while no slot is owned: then there is nothing to wake up for.
         if 0 < wait_s < math.inf and self._pump_timer is None:
-            wait_s = max(wait_s, PACED_PUMP_S)
             self._pump_timer = asyncio.get_running_loop().call_later(wait_s, self._pump_again)
 
     def _pump_again(self) -> None:

@@ -6,7 +6,7 @@ recipient has one owner, so the pair rate needs none either.
 
 from __future__ import annotations
 
-from multiconnect.limits import SLOTS, UPSTREAM_IN_FLIGHT_MAX
+from multiconnect.limits import PACED_PUMP_S, SLOTS, UPSTREAM_IN_FLIGHT_MAX
 from multiconnect.upstream.cloud_api.throttle import NumberRate, PairRate
 
 
@@ -38,8 +38,13 @@ class Pacing:
         return self._number.room("", now_s)
 
     def wait_s(self, now_s: float) -> float:
-        """Return the seconds until the number's rate lets the next one go."""
+        """Return the seconds until the number's rate is worth asking again; not more than 0: now.
+
+        It lets the next one go sooner than PACED_PUMP_S, but one at a time is dear.
+        """
         rate_s = 0.0 if self._number is None else self._number.delay_s("", now_s)
+        if rate_s > 0:
+            rate_s = max(rate_s, PACED_PUMP_S)
         return max(rate_s, self._paused_until_s - now_s)
 
     def pause_number(self, until_s: float) -> None:

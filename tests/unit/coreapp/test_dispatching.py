@@ -10,6 +10,8 @@ import orjson
 import pytest
 
 from multiconnect.coreapp.pacing import Pacing
+from multiconnect.errors import CorruptData
+from multiconnect.limits import PACED_PUMP_S, SLOTS
 from multiconnect.model.message import Kind, Message, Outcome, State, Stream
 from tests.unit.coreapp.apps import SLOT, Rig
 from tests.unit.coreapp.batches import Sender
@@ -136,6 +138,27 @@ async def test_a_long_line_behind_a_retry_holds_up_nobody_else(rig, monkeypatch)
     await until(lambda: 999 in rig.upstream.bodies)
 
 
+# --- a store that is damaged -------------------------------------------------------------------
+async def test_a_slot_that_cannot_be_read_waits_for_its_repair(rig, a, caplog):
+    """A file that is missing is no reason to end, which would only take it to the next owner."""
+    log = rig.logs["a"]
+
+    def missing(*_):
+        raise CorruptData("a.db-bodies-1 is missing; put it back from a copy")
+
+    def after(*_):
+        del log.faults["commit"]
+        return "after"
+
+    log.faults |= {"read_batches": missing, "commit": after}
+    a.submit(Sender(SLOT).batch(("1631", ONE, "")))
+    await until(lambda: "bodies-1 is missing" in caplog.text)
+    assert not a.failed.is_set()
+    assert rig.upstream.seen == []
+    del log.faults["read_batches"]
+    await until(lambda: rig.upstream.bodies == [1])
+
+
 # --- pacing ----------------------------------------------------------------------------------
 async def test_a_paced_number_sends_as_soon_as_a_slot_is_owned(rig):
     """While nothing is owned the rate lets nothing go, and no timer may remember that for ever."""
@@ -148,6 +171,17 @@ async def test_a_paced_number_sends_as_soon_as_a_slot_is_owned(rig):
     sender = Sender(SLOT, producer=9)
     app.submit(sender.batch(*[(f"16{n}", orjson.dumps({"n": n}), "") for n in range(30)]))
     await rig.settled(50)
+
+
+def test_a_rate_is_not_asked_again_for_every_message():
+    for rate_per_s, wait_s in ((1000.0, PACED_PUMP_S), (10.0, 0.1)):
+        pacing = Pacing(rate_per_s, pair_rate=False)
+        pacing.owns(SLOTS)
+        assert pacing.wait_s(0.0) <= 0, "there is room"
+        while pacing.room(0.0):
+            pacing.take("1631", 0.0)
+        assert pacing.wait_s(0.0) == pytest.approx(wait_s)
+        assert pacing.room(pacing.wait_s(0.0)) == max(1, round(rate_per_s * wait_s))
 
 
 async def test_a_paced_recipient_does_not_hold_up_others(rig):

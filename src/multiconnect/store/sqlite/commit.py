@@ -29,9 +29,10 @@ _MOVE_POSITIONS = (
     " WHERE lane = moved.value ->> 0 AND next_seq = moved.value ->> 1"
 )
 _RAISE_MARKS = (
-    "UPDATE position SET watermark = max(watermark, mark.value ->> 1),"
-    " settled_below = max(settled_below, mark.value ->> 2) FROM json_each(?) AS mark"
-    " WHERE lane = mark.value ->> 0"
+    "UPDATE position SET watermark = max(watermark, highest),"
+    " settled_below = max(settled_below, settled)"
+    " FROM (SELECT value ->> 0 AS marked, max(value ->> 1) AS highest, max(value ->> 2) AS settled"
+    " FROM json_each(?) GROUP BY 1) WHERE lane = marked"
 )
 
 
@@ -42,11 +43,11 @@ def is_large(write: LogWrite) -> bool:
 
 
 def write_group(
-    db: apsw.Connection, write: LogWrite, put: Callable[[Rows], None]
+    db: apsw.Connection, write: LogWrite, leave: Callable[[Rows], None]
 ) -> frozenset[int]:
     """Write what the fences allow; return the slots of which nothing was written.
 
-    Rows of the large tables go through `put`, which may leave them waiting (recent.py).
+    Rows of the large tables go through `leave`, to wait for their place (recent.py).
     Raises Bug, with nothing written, for an append that does not continue its lane, or a row whose
     slot the group names no epoch for.
     """
@@ -60,7 +61,7 @@ def write_group(
         rows[PROGRESS] += _first_progress_rows(write)
     rows[PROGRESS] += [_progress_row(write, row) for row in write.progress]
     if any(rows.values()):
-        put(rows)
+        leave(rows)
     if write.marks:
         _write_marks(db, write)
     if write.retries or write.retries_done:

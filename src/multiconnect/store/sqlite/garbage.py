@@ -19,7 +19,7 @@ from multiconnect.store.sqlite.files import Files
 from multiconnect.store.sqlite.ledger import Ledger
 from multiconnect.store.sqlite.ledgers import Ledgers, read_chain
 from multiconnect.store.sqlite.nodes import is_alive
-from multiconnect.store.sqlite.segment_file import segment_path, stored_segments
+from multiconnect.store.sqlite.segment_file import remove_segment, stored_segments
 from multiconnect.store.sqlite.sweep import sweep
 from multiconnect.store.sqlite.takeover import newest_written
 
@@ -131,6 +131,6 @@ class Collector:
 
 def _unlink(ledger: Path) -> None:
     for number in stored_segments(ledger):
-        segment_path(ledger, number).unlink(missing_ok=True)
+        remove_segment(ledger, number)
     for suffix in ("-wal", "-shm", ""):
         ledger.with_name(ledger.name + suffix).unlink(missing_ok=True)

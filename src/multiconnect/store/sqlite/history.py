@@ -13,11 +13,10 @@ from typing import Any, NamedTuple
 
 import apsw
 
-from multiconnect.errors import CorruptData
 from multiconnect.model.log import Failure, KeyRow, StoredBatch
 from multiconnect.model.message import Stream
 from multiconnect.store.sqlite.ids import id_of, lane_ids, lane_of, sequence_of
-from multiconnect.store.sqlite.segment_file import SegmentReader, place_of, segment_path
+from multiconnect.store.sqlite.segment_reader import SegmentReader, lost, place_of
 
 _FIND_KEY = "SELECT epoch, sequence, body_hash, at_ms FROM key WHERE slot = ? AND key = ?"
 
@@ -176,7 +175,5 @@ def _body(row: _Row, states: _States | None, segments: SegmentReader) -> bytes |
     body = segments.read(row.ledger, place)
     # It may be dropped between the look at the row and the look at the file, but not while pending.
     if body is None and not (states and states.settled):
-        raise CorruptData(
-            f"{segment_path(row.ledger, place.segment)} is missing; put it back from a copy"
-        )
+        raise lost(row.ledger, place)
     return body

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import apsw
 
+from multiconnect.errors import StoreUnavailable
 from multiconnect.limits import RECENT_BYTES_MAX, STORE_TIMEOUT_S
 from multiconnect.model.log import LogWrite
 from multiconnect.store.sqlite.database import LEDGER, Database
 from multiconnect.store.sqlite.recent import Rows, is_waiting, keep, put_in_place
-from multiconnect.store.sqlite.segment_file import segment_path
+from multiconnect.store.sqlite.segment_file import remove_segment
 from multiconnect.store.sqlite.segments import (
     SegmentWriter,
     close_empty,
@@ -51,8 +52,13 @@ class Ledger(Database):
         """Run the block in a write transaction that leaves waiting what waits."""
         if self._waiting_bytes > RECENT_BYTES_MAX:
             self.settle()
-        with super().write() as db:
-            yield db
+        try:
+            with super().write() as db:
+                yield db
+        except StoreUnavailable:
+            # Perhaps because its segment was closed: what comes next gets another.
+            self._segment.close()
+            raise
 
     def leave(self, rows: Rows) -> None:
         """Inside `append`: let rows wait with the others."""
@@ -72,12 +78,11 @@ class Ledger(Database):
             empty = empty_segments(db, self.path)
         if not empty:
             return 0
-        # One of them may be what is being written to; then the next group begins another.
-        self._segment.close()
+        self._segment.close_any_of(empty)
         with self.write() as db:
             gone = close_empty(db, empty)
         for number in gone:
-            segment_path(self.path, number).unlink(missing_ok=True)
+            remove_segment(self.path, number)
         return len(gone)
 
     def close(self) -> None:

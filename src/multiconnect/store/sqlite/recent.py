@@ -1,4 +1,4 @@
-"""Small commits: one row for all they wrote, put into its place later together with others.
+"""Commits: one row for all they wrote, put into its place later together with others.
 
 A ledger's rows lie by lane, so that a slot is read in one piece. A commit of twenty messages to as
 many slots would change a page of 8 KiB for each of them, in each table: half a megabyte

@@ -1,53 +1,28 @@
-"""The file of one segment: appended to, synced, read in pieces; where a piece lies, as bytes.
+"""The file of one segment, and its name: made, appended to, synced, removed.
 
-A driver in the sense of database.py: every error of the system leaves here as one of ours. A file
-that saw one is never written again, because a second sync after a failed one would report success
-for pages that the kernel has dropped.
+A driver in the sense of database.py: what the system refuses leaves here as one of our errors.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-import struct
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from mmap import mmap
 from pathlib import Path
-from typing import Final, NamedTuple, Self
+from typing import Final
 
-from multiconnect.errors import CorruptData, StoreUnavailable
+from multiconnect.errors import StoreUnavailable
 from multiconnect.model.log import Body
 
 _INFIX: Final = "-bodies-"
-_PLACE: Final = struct.Struct("<4sIQI")
-#: Not the magic of a packed batch, which is what else a body column holds.
-_MAGIC: Final = b"MCP1"
 #: Whether this system writes files at an offset and syncs folders; Windows does not.
 SUPPORTED: Final = hasattr(os, "pwrite")
-#: What reads and writes past the page cache must be multiples of, on any disk.
+#: What reads and writes past the page cache must be multiples of, on nearly any disk.
 _BLOCK_BYTES: Final = 4096
 #: Memory that bodies are gathered in for one call of the system.
 _STAGE_BYTES: Final = 1024 * 1024
-
-
-class Place(NamedTuple):
-    """Where a body lies: in which segment of its ledger, from which byte on, how many bytes."""
-
-    segment: int
-    offset: int
-    size: int
-
-    def encode(self) -> bytes:
-        """Return what stands in a body column instead of the body."""
-        return _PLACE.pack(_MAGIC, *self)
-
-
-def place_of(body: Body | None) -> Place | None:
-    """Return the place that stands in a body column, None if that holds the body itself."""
-    if body is None or len(body) != _PLACE.size or bytes(body[:4]) != _MAGIC:
-        return None
-    return Place(*_PLACE.unpack(body)[1:])
 
 
 def segment_path(ledger: str | Path, number: int) -> Path:
@@ -55,34 +30,53 @@ def segment_path(ledger: str | Path, number: int) -> Path:
     return Path(f"{ledger}{_INFIX}{number}")
 
 
-def stored_segments(ledger: str | Path) -> list[int]:
+def stored_segments(ledger: Path) -> list[int]:
     """Return the numbers of the segments of a ledger that are on the disk."""
-    path = Path(ledger)
-    prefix = path.name + _INFIX
-    names = [found.name for found in path.parent.iterdir() if found.name.startswith(prefix)]
-    return sorted(int(name.removeprefix(prefix)) for name in names)
+    prefix = ledger.name + _INFIX
+    with translating(ledger.parent), os.scandir(ledger.parent) as found:
+        names = [entry.name for entry in found if entry.name.startswith(prefix)]
+    ends = [name.removeprefix(prefix) for name in names]
+    # Somebody's copy beside it (`…-3.old`) is none of ours.
+    return sorted(int(end) for end in ends if end.isascii() and end.isdigit())
+
+
+def remove_segment(ledger: Path, number: int) -> None:
+    """Remove the file of a segment, if it is there."""
+    path = segment_path(ledger, number)
+    with translating(path), suppress(FileNotFoundError):
+        os.unlink(path)  # noqa: PTH108 -- all calls of this file are the system's own
 
 
 class SegmentFile:
-    """A new file that is only appended to.
+    """A new file that is only appended to, by one writer.
 
     Past the page cache where the file system can: nobody reads soon what was just written, and on a
-    virtual machine a page that was never touched costs more than the disk (docs/performance.md).
-    So memory and places are those of whole blocks, and each `append` begins a new one.
+    virtual machine a page that was never touched costs more than the disk (docs/store.md). So
+    memory and places are those of whole blocks, and each `append` begins a new one.
+
+    After an error only `take_back` and `close` may follow: a second sync behind a failed one would
+    report success for what the kernel has dropped.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.size = 0
-        self._stage = memoryview(mmap(-1, _STAGE_BYTES))
-        with _translating(path):
-            self._file = _create(path)
-            _sync_folder(path.parent)
+        self._is_direct = True
+        with translating(path):
+            self._stage = memoryview(mmap(-1, _STAGE_BYTES))
+            # Open to this user only: it holds message bodies.
+            self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            try:
+                _sync_folder(path.parent)
+            except OSError:
+                self.close()
+                raise
+        self._reopen(getattr(os, "O_DIRECT", 0))
 
     def append(self, parts: Sequence[Body]) -> int:
         """Write the parts one after the other; return where. They are safe after `sync`."""
         begin = self.size
-        with _translating(self.path):
+        with translating(self.path):
             for piece in self._pieces(parts):
                 self._write(piece)
         return begin
@@ -106,86 +100,53 @@ class SegmentFile:
 
     def _write(self, piece: memoryview) -> None:
         while piece:
-            # What does not fit is tried again, and then says why (a full disk).
-            written = os.pwrite(self._file, piece, self.size)
+            try:
+                # What does not fit is tried again, and then says why (a full disk).
+                written = os.pwrite(self._file, piece, self.size)
+            except OSError as error:
+                if error.errno != errno.EINVAL or not self._is_direct:
+                    raise
+                # A disk of larger blocks, or a file system that says so only now.
+                self._is_direct = False
+                self._reopen(0)
+                continue
             piece, self.size = piece[written:], self.size + written
+
+    def _reopen(self, flags: int) -> None:
+        """Go on with the same file opened in another way, where the system allows it."""
+        with suppress(OSError):
+            file = os.open(self.path, os.O_WRONLY | flags)
+            self.close()
+            self._file = file
 
     def sync(self) -> None:
         """Return when everything appended is on the disk."""
-        with _translating(self.path):
+        with translating(self.path):
             # macOS has no fdatasync.
             getattr(os, "fdatasync", os.fsync)(self._file)
 
-    @property
-    def is_removed(self) -> bool:
-        """Whether somebody has deleted it."""
-        return os.fstat(self._file).st_nlink == 0
+    def take_back(self, size: int) -> None:
+        """Give back what was appended beyond `size`, as far as the disk still lets us."""
+        with suppress(OSError):
+            os.ftruncate(self._file, size)
 
     def close(self) -> None:
-        """Close the file."""
-        os.close(self._file)
-
-
-class SegmentReader:
-    """Reads pieces; keeps the files it has opened, because pieces of a slot lie here and there."""
-
-    def __init__(self) -> None:
-        self._files: dict[tuple[str, int], int | None] = {}
-
-    def __enter__(self) -> Self:
-        """Begin with no file open."""
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        """Close the files."""
-        for file in self._files.values():
-            if file is not None:
-                os.close(file)
-
-    def read(self, ledger: str, place: Place) -> bytes | None:
-        """Return a body; None if its segment is gone."""
-        with _translating(ledger):
-            file = self._open(ledger, place.segment)
-            body = None if file is None else os.pread(file, place.size, place.offset)
-        if body is not None and len(body) != place.size:
-            raise CorruptData(
-                f"{segment_path(ledger, place.segment)} ends before {place.size} bytes at "
-                f"{place.offset}; restore it from a copy"
-            )
-        return body
-
-    def _open(self, ledger: str, number: int) -> int | None:
-        key = ledger, number
-        if key not in self._files:
-            try:
-                self._files[key] = os.open(segment_path(ledger, number), os.O_RDONLY)
-            except FileNotFoundError:
-                self._files[key] = None
-        return self._files[key]
+        """Close the file. What counts of it was synced, so an error says nothing."""
+        with suppress(OSError):
+            os.close(self._file)
 
 
 @contextmanager
-def _translating(path: str | Path) -> Iterator[None]:
+def translating(path: str | Path) -> Iterator[None]:
+    """Raise the system's errors as ours."""
     try:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StoreUnavailable(
-                f"{path}: the disk is full, nothing was written; free some space"
+                f"{path}: the disk is full, nothing was stored; free some space"
             ) from error
         raise StoreUnavailable(f"{path}: {error.strerror}") from error
-
-
-def _create(path: Path) -> int:
-    # Open to this user only: it holds message bodies.
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-    try:
-        return os.open(path, flags | getattr(os, "O_DIRECT", 0), 0o600)
-    except OSError as error:
-        if error.errno != errno.EINVAL:
-            raise
-    # A file system that knows only its page cache may have made the file before it said so.
-    return os.open(path, flags & ~os.O_EXCL, 0o600)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -3,12 +3,12 @@
 SQLite writes what it is given twice, into its WAL and from there into the file, and takes each page
 in hand for it. That is the price of changing things, and bodies never change. So the bodies of a
 large commit are appended to the newest segment and synced; then the ledger's transaction, which
-alone checks the fence and alone makes them count, writes where they lie (segment_file.py). What no
+alone checks the fence and alone makes them count, writes their places (segment_reader.py). What no
 transaction refers to was never acknowledged, and goes with its segment.
 
-`segment` counts the bodies that are referred to. A segment goes when it is not the newest and none
-are left. Nobody can refer to one that is closed, not even an owner that does not know yet that it
-was: each commit checks in its transaction that its segment is still the newest.
+`segment` counts the bodies that are referred to. A segment goes when none are left; the newest is
+closed before, by a higher number. Nobody can refer to one that is closed, not even an owner that
+does not know yet that it was: each commit checks in its transaction that its segment is the newest.
 """
 
 from __future__ import annotations
@@ -25,13 +25,8 @@ from multiconnect.errors import StoreUnavailable
 from multiconnect.limits import SEGMENT_AGE_MAX_S, SEGMENT_BYTES_MAX
 from multiconnect.model.log import LogWrite
 from multiconnect.store.rules import milliseconds
-from multiconnect.store.sqlite.segment_file import (
-    Place,
-    SegmentFile,
-    place_of,
-    segment_path,
-    stored_segments,
-)
+from multiconnect.store.sqlite.segment_file import SegmentFile, segment_path, stored_segments
+from multiconnect.store.sqlite.segment_reader import Place, place_of
 
 
 class SegmentWriter:
@@ -51,10 +46,12 @@ class SegmentWriter:
         """
         bodies = [append.body for append in write.appends]
         file = self._current(write.appends[0].accepted_at_ms, newest)
+        at = file.size
         try:
-            at = file.append(bodies)
+            file.append(bodies)
             file.sync()
         except StoreUnavailable:
+            file.take_back(at)
             self.close()
             raise
         appends = []
@@ -70,6 +67,11 @@ class SegmentWriter:
         if file is not None:
             file.close()
 
+    def close_any_of(self, numbers: Iterable[int]) -> None:
+        """Write no more to segments that are about to go."""
+        if self._number in numbers:
+            self.close()
+
     def _current(self, now_ms: int, newest: Callable[[], int]) -> SegmentFile:
         if self._file is not None and self._is_over(self._file, now_ms):
             self.close()
@@ -81,7 +83,7 @@ class SegmentWriter:
 
     def _is_over(self, file: SegmentFile, now_ms: int) -> bool:
         old = now_ms - self._began_ms >= milliseconds(SEGMENT_AGE_MAX_S)
-        return old or file.size >= SEGMENT_BYTES_MAX or file.is_removed
+        return old or file.size >= SEGMENT_BYTES_MAX
 
 
 def count_places(db: apsw.Connection, bodies: Iterable[Any]) -> None:
@@ -133,7 +135,9 @@ def close_empty(db: apsw.Connection, numbers: Iterable[int]) -> list[int]:
     newest = max(bodies, default=0)
     if newest in empty:
         db.execute("INSERT INTO segment VALUES (?, 0)", (newest + 1,))
-    db.executemany("DELETE FROM segment WHERE number = ?", [(number,) for number in empty])
+    db.execute(
+        "DELETE FROM segment WHERE bodies = 0 AND number < (SELECT max(number) FROM segment)"
+    )
     return empty
 
 

@@ -246,6 +246,16 @@ async def test_small_and_large_commits_of_one_lane_keep_their_order(cluster):
     assert tail.producers[append(0, 0).stream, 9] == append(0, 36).answers
 
 
+async def test_of_several_marks_of_a_lane_the_highest_holds(cluster):
+    epochs = await cluster.own("a", 0)
+    log = await cluster.log("a")
+    stream = append(0, 0).stream
+    marks = tuple(Mark(stream, 0, *at) for at in ((5, 3), (9, 1), (7, 2)))
+    assert await log.commit(LogWrite(epochs, marks=marks)) == frozenset()
+    tail = (await log.open_slot(0, epochs[0])).streams[stream]
+    assert (tail.watermark, tail.settled_below) == (9, 3)
+
+
 async def test_marks_alone_leave_nothing_waiting(cluster):
     """Positions never wait, and an empty row would only have to be taken away again."""
     epochs = await cluster.own("a", 0)

@@ -5,10 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from multiconnect._native import Packer
 from multiconnect.errors import CorruptData, StoreUnavailable
 from multiconnect.limits import (
     RECENT_COMMIT_BYTES_MAX,
@@ -18,19 +15,15 @@ from multiconnect.limits import (
 )
 from multiconnect.model.cluster import NodeState
 from multiconnect.model.log import LogWrite
-from multiconnect.store.sqlite import segment_file, segments
+from multiconnect.store.sqlite import segments
 from multiconnect.store.sqlite.fence import seal
 from multiconnect.store.sqlite.files import files_of
 from multiconnect.store.sqlite.ledger import Ledger
-from multiconnect.store.sqlite.segment_file import (
-    Place,
-    SegmentFile,
-    SegmentReader,
-    place_of,
-    segment_path,
-    stored_segments,
-)
+from multiconnect.store.sqlite.segment_file import segment_path, stored_segments
 from tests.contract.cluster import OUT, SENT, START_MS, Cluster, Stores, append, progress
+from tests.unit.store.sqlite.segment_calls import calls, refuse
+
+__all__ = ["calls"]
 
 LARGE = bytes(range(256)) * (RECENT_COMMIT_BYTES_MAX // 256 + 1)
 GONE_MS = START_MS + int(RETAIN_BODIES_S * 1000) + 1
@@ -65,111 +58,9 @@ def counted(path):
     return rows
 
 
-def read_piece(ledger, place):
-    with SegmentReader() as reader:
-        found = reader.read(str(ledger), place)
-        assert reader.read(str(ledger), place) == found
-    return found
-
-
 async def body(log, slot, sequence):
     found = await log.find_message(OUT, slot, sequence)
     return found.batch.body
-
-
-# --- a place ---------------------------------------------------------------------------------
-
-
-@given(st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1), st.integers(0, 2**32 - 1))
-def test_a_place_is_read_back(segment, offset, size):
-    place = Place(segment, offset, size)
-    assert place_of(place.encode()) == place
-    assert place_of(memoryview(place.encode())) == place
-
-
-@given(st.binary(max_size=40))
-def test_nothing_else_is_a_place(data):
-    assert place_of(data) is None
-    assert place_of(None) is None
-
-
-def test_a_packed_batch_is_none():
-    packer = Packer(OUT, bytes)
-    packer.append_at(3, "1", b"", b"", 1, keyed=False)
-    smallest = packer.take(3, 1, 1, 1)
-    assert smallest is not None
-    assert len(smallest) > len(Place(1, 1, 1).encode())
-    assert place_of(smallest) is None
-
-
-# --- a file ----------------------------------------------------------------------------------
-
-
-def test_what_is_appended_is_read_in_pieces(tmp_path):
-    ledger = tmp_path / "a.db"
-    file = SegmentFile(segment_path(ledger, 1))
-    parts = [bytes([n % 256]) * (n % 5) for n in range(2500)]
-    assert file.append(parts) == 0
-    # More than is gathered at a time, and a part of a frame.
-    assert file.append([bytes(1_048_575), memoryview(b"0123456789")[3:7]]) == 8192
-    file.sync()
-    file.close()
-    end = sum(map(len, parts))
-    assert read_piece(ledger, Place(1, 0, end)) == b"".join(parts)
-    assert read_piece(ledger, Place(1, 8192 + 1_048_575, 4)) == b"3456"
-    size = file.path.stat().st_size
-    assert size == 8192 + 1_048_576 + 4096 == file.size
-    assert read_piece(ledger, Place(1, size - 1, 1)) == b"\0", "filled up to a whole block"
-    with pytest.raises(CorruptData, match="ends before 2 bytes"):
-        read_piece(ledger, Place(1, size - 1, 2))
-    assert read_piece(ledger, Place(2, 0, 1)) is None
-
-
-def test_a_file_system_without_direct_writes_will_do(tmp_path, monkeypatch):
-    class Cached:
-        def __getattr__(self, name):
-            return getattr(os, name)
-
-        def open(self, path, flags, *mode):
-            file = os.open(path, flags & ~os.O_DIRECT, *mode)
-            if flags & os.O_DIRECT:
-                os.close(file)
-                raise OSError(errno.EINVAL, "Invalid argument")
-            return file
-
-    monkeypatch.setattr(segment_file, "os", Cached())
-    file = SegmentFile(segment_path(tmp_path / "a.db", 1))
-    file.append([b"body"])
-    file.sync()
-    file.close()
-    assert read_piece(tmp_path / "a.db", Place(1, 0, 4)) == b"body"
-
-
-def test_a_write_that_was_cut_short_is_completed(tmp_path, monkeypatch):
-    class Short:
-        def __getattr__(self, name):
-            return getattr(os, name)
-
-        def pwrite(self, file, data, offset):
-            return os.pwrite(file, data[:512], offset)
-
-    monkeypatch.setattr(segment_file, "os", Short())
-    file = SegmentFile(segment_path(tmp_path / "a.db", 1))
-    file.append([LARGE])
-    assert file.append([b"rest"]) == len(LARGE) // 4096 * 4096 + 4096
-    file.close()
-    found = file.path.read_bytes()
-    assert found.startswith(LARGE)
-    assert found[-4096:] == b"rest" + bytes(4092)
-
-
-def test_a_full_disk_says_so(tmp_path):
-    full = SegmentFile(segment_path(tmp_path / "a.db", 1))
-    os.close(full._file)
-    full._file = os.open("/dev/full", os.O_WRONLY)
-    with pytest.raises(StoreUnavailable, match="disk is full"):
-        full.append([b"body"])
-    full.close()
 
 
 # --- a log -----------------------------------------------------------------------------------
@@ -223,7 +114,12 @@ async def test_a_segment_goes_with_the_last_body_in_it(cluster, path):
     assert counted(path) == {2: 0}, "closed for good"
     await cluster.append("a", large(0, 4))
     assert stored_segments(path) == [3]
-    assert await body(log, 0, 4) == LARGE
+    await cluster.append("a", progress=settled((0, 4)))
+    while await log.collect_garbage(GONE_MS):
+        pass
+    assert counted(path) == {4: 0}, "what closed others is not kept"
+    await cluster.append("a", large(0, 8))
+    assert await body(log, 0, 8) == LARGE
 
 
 async def test_a_segment_is_closed_when_it_is_large_or_old(cluster, path, monkeypatch):
@@ -267,11 +163,47 @@ async def test_nobody_refers_to_a_segment_that_was_closed(cluster, path):
         await log.commit(LogWrite(epochs, (large(0, 4),)))
     tail = await log.open_slot(0, epochs[0])
     assert tail.streams[OUT].next_seq == 4
-    # Once the file is gone, an owner that lives after all, and is not fenced, begins another.
-    assert collector.drop_segments() == 1
+    # An owner that lives after all, and is not fenced, begins another.
     await cluster.append("a", large(0, 4))
     assert await body(log, 0, 4) == LARGE
+    assert collector.drop_segments() == 1, "the file of the one that was closed"
+    assert counted(path) == {3: 1}
     collector.close()
+
+
+async def test_what_did_not_fit_gives_its_space_back(cluster, path, calls):
+    """Outcomes, which need little, would lack what bodies that were never stored had taken."""
+    epochs = await cluster.own("a", 0)
+    await cluster.append("a", large(0, 0))
+    size = segment_path(path, 1).stat().st_size
+    written = iter([4096])
+
+    def nearly_full(file, data, offset):
+        return os.pwrite(file, data[: next(written, 0)], offset) or refuse(errno.ENOSPC)()
+
+    calls(pwrite=nearly_full)
+    log = await cluster.log("a")
+    with pytest.raises(StoreUnavailable, match="disk is full"):
+        await log.commit(LogWrite(epochs, (large(0, 4),)))
+    assert segment_path(path, 1).stat().st_size == size
+    calls()
+    await cluster.append("a", large(0, 4))
+    assert counted(path) == {1: 1, 2: 1}
+    assert [await body(log, 0, at) for at in (0, 4)] == [LARGE, LARGE]
+
+
+@pytest.mark.parametrize("call", ["scandir", "unlink"])
+async def test_what_the_system_refuses_is_the_stores_to_say(cluster, path, calls, call):
+    await cluster.own("a", 0)
+    await cluster.append("a", large(0, 0), progress=settled((0, 0)))
+    log = await cluster.log("a")
+    calls(**{call: refuse(errno.EIO)})
+    with pytest.raises(StoreUnavailable, match="Input/output error"):
+        await log.collect_garbage(GONE_MS)
+    calls()
+    while await log.collect_garbage(GONE_MS):
+        pass
+    assert stored_segments(path) == []
 
 
 async def test_files_that_no_commit_refers_to_go(cluster, path):
