@@ -29,8 +29,9 @@ from multiconnect.model.shard_map import Owner, ShardMap
 FRAMES_IN_FLIGHT_MAX = 2
 FRAME_FILL_BYTES = 4 * 1024 * 1024
 #: So much for each owner is sent at once, not at the end of the turn: the owner works on it while
-#: the rest is packed, and answers it while it works on the rest.
-FRAME_EARLY_BYTES = 1024 * 1024
+#: the rest is packed, and answers it while it works on the rest. Less would leave an owner with too
+#: many commits, each of which costs something however little it holds (docs/performance.md).
+FRAME_EARLY_BYTES = 1536 * 1024
 #: How long a lane rests after "busy", and after "not owner" when no new map has come. The latter is
 #: mostly said by a new owner that has not read the map yet, and is over in a few milliseconds.
 BUSY_REST_S = 0.05
