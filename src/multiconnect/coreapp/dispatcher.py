@@ -35,8 +35,9 @@ from multiconnect.upstream.port import Upstream
 
 _log = logging.getLogger("multiconnect.dispatch")
 
-#: How long to wait before reading again from a store that did not answer, or is damaged.
+#: How long to wait before reading again from a store that did not answer, or that is damaged.
 _RELOAD_DELAY_S = 0.2
+_REPAIR_DELAY_S = 5.0
 
 
 class Dispatcher:
@@ -197,7 +198,8 @@ class Dispatcher:
         except (StoreUnavailable, CorruptData) as error:
             # A damaged slot waits for whoever puts right what the error names; the others go on.
             _log.warning("load_failed: slot %d: %s", queue.slot, error)
-            await asyncio.sleep(_RELOAD_DELAY_S)
+            away = isinstance(error, StoreUnavailable)
+            await asyncio.sleep(_RELOAD_DELAY_S if away else _REPAIR_DELAY_S)
         finally:
             self._loading.discard(key)
         if self._is_current(work):

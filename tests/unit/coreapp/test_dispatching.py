@@ -139,8 +139,9 @@ async def test_a_long_line_behind_a_retry_holds_up_nobody_else(rig, monkeypatch)
 
 
 # --- a store that is damaged -------------------------------------------------------------------
-async def test_a_slot_that_cannot_be_read_waits_for_its_repair(rig, a, caplog):
+async def test_a_slot_that_cannot_be_read_waits_for_its_repair(rig, a, caplog, monkeypatch):
     """A file that is missing is no reason to end, which would only take it to the next owner."""
+    monkeypatch.setattr("multiconnect.coreapp.dispatcher._REPAIR_DELAY_S", 0.05)
     log = rig.logs["a"]
 
     def missing(*_):

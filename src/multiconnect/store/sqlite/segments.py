@@ -14,7 +14,7 @@ does not know yet that it was: each commit checks in its transaction that its se
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,7 @@ class SegmentWriter:
         if file is not None:
             file.close()
 
-    def close_any_of(self, numbers: Iterable[int]) -> None:
+    def close_any_of(self, numbers: Collection[int]) -> None:
         """Write no more to segments that are about to go."""
         if self._number in numbers:
             self.close()
