@@ -60,7 +60,7 @@ class SegmentFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.size = 0
+        self.size = self._synced_size = 0
         self._is_direct = True
         with translating(path):
             self._stage = memoryview(mmap(-1, _STAGE_BYTES))
@@ -74,12 +74,15 @@ class SegmentFile:
         self._reopen(getattr(os, "O_DIRECT", 0))
 
     def append(self, parts: Sequence[Body]) -> int:
-        """Write the parts one after the other; return where. They are safe after `sync`."""
-        begin = self.size
+        """Write the parts one after the other; return where. They are safe after `sync`.
+
+        What was appended before must have been synced.
+        """
+        self._synced_size = self.size
         with translating(self.path):
             for piece in self._pieces(parts):
                 self._write(piece)
-        return begin
+        return self._synced_size
 
     def _pieces(self, parts: Sequence[Body]) -> Iterator[memoryview]:
         """Yield the parts as whole blocks, the last one filled up with zeros."""
@@ -125,10 +128,10 @@ class SegmentFile:
             # macOS has no fdatasync.
             getattr(os, "fdatasync", os.fsync)(self._file)
 
-    def take_back(self, size: int) -> None:
-        """Give back what was appended beyond `size`, as far as the disk still lets us."""
+    def take_back(self) -> None:
+        """Give back the space of what was appended last, as far as the disk still lets us."""
         with suppress(OSError):
-            os.ftruncate(self._file, size)
+            os.ftruncate(self._file, self._synced_size)
 
     def close(self) -> None:
         """Close the file. What counts of it was synced, so an error says nothing."""

@@ -46,12 +46,11 @@ class SegmentWriter:
         """
         bodies = [append.body for append in write.appends]
         file = self._current(write.appends[0].accepted_at_ms, newest)
-        at = file.size
         try:
-            file.append(bodies)
+            at = file.append(bodies)
             file.sync()
         except StoreUnavailable:
-            file.take_back(at)
+            file.take_back()
             self.close()
             raise
         appends = []
