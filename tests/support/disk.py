@@ -65,14 +65,6 @@ class Disk(apsw.VFS):
                 self.note(Sync(path, failed=True))
             raise self._error
 
-    def wrote(self, path: str, offset: int, data: bytes) -> None:
-        """Write a write down."""
-        self.note(Write(path, offset, data))
-
-    def synced(self, path: str) -> None:
-        """Write a sync down."""
-        self.note(Sync(path))
-
     def note(self, op: Change) -> None:
         """Write an operation down."""
         if self.watched in op.path:
@@ -110,7 +102,7 @@ class _File(apsw.VFSFile):
     def xWrite(self, data: bytes, offset: int) -> None:  # noqa: N802
         self._disk.call("xWrite", self._path)
         super().xWrite(data, offset)
-        self._disk.wrote(self._path, offset, bytes(data))
+        self._disk.note(Write(self._path, offset, bytes(data)))
 
     def xTruncate(self, size: int) -> None:  # noqa: N802
         self._disk.call("xTruncate", self._path)
@@ -120,7 +112,7 @@ class _File(apsw.VFSFile):
     def xSync(self, flags: int) -> None:  # noqa: N802
         self._disk.call("xSync", self._path)
         super().xSync(flags)
-        self._disk.synced(self._path)
+        self._disk.note(Sync(self._path))
 
     def xFileSize(self) -> int:  # noqa: N802
         self._disk.call("xFileSize", self._path)

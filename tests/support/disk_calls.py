@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 
-from tests.support.disk_ops import Create, Delete, Name, Truncate
+from tests.support.disk_ops import Create, Delete, Name, Sync, Truncate, Write
 
 if TYPE_CHECKING:
     from tests.support.disk import Disk
@@ -80,14 +80,14 @@ class DiskCalls:
         """Write."""
         self._call("xWrite", self._paths[file])
         written = os.pwrite(file, data, offset)
-        self._disk.wrote(self._paths[file], offset, bytes(data[:written]))
+        self._disk.note(Write(self._paths[file], offset, bytes(data[:written])))
         return written
 
     def fdatasync(self, file: int) -> None:
         """Sync a file."""
         self._call("xSync", self._paths[file])
         os.fdatasync(file)
-        self._disk.synced(self._paths[file])
+        self._disk.note(Sync(self._paths[file]))
 
     def pread(self, file: int, size: int, offset: int) -> bytes:
         """Read."""
